@@ -1,0 +1,213 @@
+//! An event: what the community service posts, and what the events log holds of it.
+//!
+//! Owns the shape and rules of both. The requests are checked here, once; behind the events log an event is trusted but
+//! for its version.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+
+use crate::id::{CommunityId, EventId, UserId};
+use crate::limits::KIND_CHARS_MAX;
+use crate::time::Timestamp;
+
+/// What kind of thing happened, e.g. `community.joined`: 1 to 64 characters of `a-z 0-9 . _ -`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct Kind(Box<str>);
+
+/// Why a text is not a kind.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a kind is 1 to {KIND_CHARS_MAX} characters of a-z 0-9 . _ -, such as community.posted; not {given:?}")]
+pub struct InvalidKind {
+    given: String,
+}
+
+impl Kind {
+    /// The kind of a join.
+    #[must_use]
+    pub fn joined() -> Self {
+        Self("community.joined".into())
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Kind {
+    type Err = InvalidKind;
+
+    fn from_str(text: &str) -> Result<Self, InvalidKind> {
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
+        if text.is_empty() || text.len() > KIND_CHARS_MAX || !text.chars().all(allowed) {
+            return Err(InvalidKind { given: text.chars().take(2 * KIND_CHARS_MAX).collect() });
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+impl<'de> Deserialize<'de> for Kind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// `POST /v1/communities/{c}/joins`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JoinRequest {
+    /// Who joins; becomes a member.
+    pub user: UserId,
+    /// Makes a repeat of this request harmless; the publisher gives one if absent.
+    pub event: Option<EventId>,
+    /// A JSON object that every member gets; `user` is added to it unless it has one.
+    #[serde(default)]
+    pub data: serde_json::Map<String, serde_json::Value>,
+    /// Whether the joiner is told as well; by default it is.
+    #[serde(default = "yes")]
+    pub notify_self: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// `POST /v1/communities/{c}/events`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventRequest {
+    /// Makes a repeat of this request harmless; the publisher gives one if absent.
+    pub event: Option<EventId>,
+    /// What happened.
+    pub kind: Kind,
+    /// A JSON object that every member gets.
+    #[serde(default)]
+    pub data: serde_json::Map<String, serde_json::Value>,
+}
+
+/// The version of [`Event`] that this code writes and the only one it reads.
+pub const EVENT_VERSION: u32 = 1;
+
+/// A record of the events log, keyed by community.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Event {
+    /// Version of this shape, [`EVENT_VERSION`].
+    pub version: u32,
+    /// The event's id.
+    pub event: EventId,
+    /// What happened.
+    pub kind: Kind,
+    /// Whose members are told.
+    pub community: CommunityId,
+    /// When the publisher accepted it.
+    pub at: Timestamp,
+    /// For a join: who joined.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub join: Option<Join>,
+    /// The poster's JSON object, as bytes.
+    pub data: Box<RawValue>,
+}
+
+/// What a join does beside telling the members.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Join {
+    /// Becomes a member before the members are read.
+    pub user: UserId,
+    /// Whether the joiner is told as well.
+    pub notify_self: bool,
+}
+
+impl Event {
+    /// The event of a join.
+    ///
+    /// # Errors
+    /// When the data can't be written as JSON, which for a parsed object does not happen.
+    pub fn joined(
+        community: CommunityId,
+        event: EventId,
+        at: Timestamp,
+        request: JoinRequest,
+    ) -> serde_json::Result<Self> {
+        let JoinRequest { user, event: _, mut data, notify_self } = request;
+        data.entry("user").or_insert_with(|| user.get().into());
+        let data = serde_json::value::to_raw_value(&data)?;
+        let join = Some(Join { user, notify_self });
+        Ok(Self { version: EVENT_VERSION, event, kind: Kind::joined(), community, at, join, data })
+    }
+
+    /// The event of any other post.
+    ///
+    /// # Errors
+    /// When the data can't be written as JSON, which for a parsed object does not happen.
+    pub fn posted(
+        community: CommunityId,
+        event: EventId,
+        at: Timestamp,
+        request: EventRequest,
+    ) -> serde_json::Result<Self> {
+        let data = serde_json::value::to_raw_value(&request.data)?;
+        Ok(Self { version: EVENT_VERSION, event, kind: request.kind, community, at, join: None, data })
+    }
+
+    /// Whether this member is left out of the fan-out.
+    #[must_use]
+    pub fn leaves_out(&self, user: UserId) -> bool {
+        self.join.is_some_and(|join| join.user == user && !join.notify_self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn join(body: &str) -> Result<JoinRequest, serde_json::Error> {
+        serde_json::from_str(body)
+    }
+
+    #[test]
+    fn a_join_tells_who_joined_unless_its_data_says_so_itself() {
+        let at = Timestamp::from_millis(0);
+        let community = CommunityId::new(7).unwrap();
+        let id = || "e1".parse().unwrap();
+        let plain = Event::joined(community, id(), at, join(r#"{"user":42}"#).unwrap()).unwrap();
+        assert_eq!(plain.data.get(), r#"{"user":42}"#);
+        let named = join(r#"{"user":42,"data":{"user":"Ada"}}"#).unwrap();
+        let named = Event::joined(community, id(), at, named).unwrap();
+        assert_eq!(named.data.get(), r#"{"user":"Ada"}"#);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_request_is_named() {
+        let reason = |body| join(body).unwrap_err().to_string();
+        assert!(reason(r#"{"user":42,"usr":1}"#).contains("unknown field `usr`"));
+        assert!(reason(r#"{"user":"42"}"#).contains("invalid type: string"));
+        assert!(reason(r#"{"user":9007199254740992}"#).contains("2^53-1"));
+        assert!(reason(r#"{"user":-1}"#).contains("-1"));
+        assert!(reason(r#"{"user":42,"data":[]}"#).contains("a map"));
+        assert!(reason(r#"{"user":42,"event":"a b"}"#).contains("an event id is"));
+        assert!(reason("{}").contains("missing field `user`"));
+    }
+
+    #[test]
+    fn an_event_reads_back_what_it_wrote() {
+        let request = join(r#"{"user":42,"notify_self":false,"data":{"a":[1,2]}}"#).unwrap();
+        let event =
+            Event::joined(CommunityId::new(7).unwrap(), "e1".parse().unwrap(), Timestamp::from_millis(5), request);
+        let text = serde_json::to_string(&event.unwrap()).unwrap();
+        let event: Event = serde_json::from_str(&text).unwrap();
+        assert!(event.leaves_out(UserId::new(42).unwrap()));
+        assert!(!event.leaves_out(UserId::new(43).unwrap()));
+        assert_eq!(serde_json::to_string(&event).unwrap(), text);
+    }
+}

@@ -1,0 +1,185 @@
+//! The ids of everything that has one, each its own type, checked once where it enters.
+//!
+//! Owns ranges and spellings. Which partition or node an id leads to is the shard map's business ([`crate::shard`]).
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::limits::{EVENT_ID_CHARS_MAX, INTEGER_MAX};
+
+/// Why an id was refused; the message names the rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidId {
+    /// Not a decimal integer in 0..=2^53-1.
+    #[error("{what} must be an integer from 0 to {INTEGER_MAX} (2^53-1), not {given:?}")]
+    Integer {
+        /// What the integer would have been.
+        what: &'static str,
+        /// What was given.
+        given: String,
+    },
+    /// Not 1 to 64 of the characters an event id may have.
+    #[error("an event id is 1 to {EVENT_ID_CHARS_MAX} characters of A-Z a-z 0-9 . _ ~ -, not {given:?}")]
+    Event {
+        /// What was given, cut at twice the limit.
+        given: String,
+    },
+}
+
+fn parse_integer(what: &'static str, text: &str) -> Result<u64, InvalidId> {
+    let canonical = text == "0" || !text.starts_with(['0', '+']);
+    match text.parse::<u64>() {
+        Ok(number) if canonical && number <= INTEGER_MAX => Ok(number),
+        Ok(_) | Err(_) => Err(InvalidId::Integer { what, given: text.chars().take(40).collect() }),
+    }
+}
+
+// Two macros instead of six copies of the same lines: the newtypes differ in name, range and meaning only.
+macro_rules! integer_id {
+    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "u64")]
+        pub struct $name(u64);
+
+        impl $name {
+            /// The id of this number.
+            ///
+            /// # Errors
+            /// [`InvalidId::Integer`] beyond 2^53-1.
+            pub fn new(number: u64) -> Result<Self, InvalidId> {
+                if number > INTEGER_MAX {
+                    return Err(InvalidId::Integer { what: $what, given: number.to_string() });
+                }
+                Ok(Self(number))
+            }
+
+            /// The number.
+            #[must_use]
+            pub const fn get(self) -> u64 {
+                self.0
+            }
+        }
+
+        impl TryFrom<u64> for $name {
+            type Error = InvalidId;
+
+            fn try_from(number: u64) -> Result<Self, InvalidId> {
+                Self::new(number)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                parse_integer($what, text).map(Self)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+integer_id!(
+    /// A user: an integer from 0 to 2^53-1, exact in every JSON reader.
+    UserId,
+    "a user"
+);
+integer_id!(
+    /// A community: an integer from 0 to 2^53-1.
+    CommunityId,
+    "a community"
+);
+
+/// An event: 1 to 64 characters of `A-Z a-z 0-9 . _ ~ -` (RFC 3986's unreserved set, so it stands in a URL as it is).
+///
+/// Given by the poster to make a repeat harmless, or a `UUIDv7` of the publisher's.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct EventId(Box<str>);
+
+impl EventId {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for EventId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let unreserved = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '~' | '-');
+        if text.is_empty() || text.len() > EVENT_ID_CHARS_MAX || !text.chars().all(unreserved) {
+            let given = text.chars().take(2 * EVENT_ID_CHARS_MAX).collect();
+            return Err(InvalidId::Event { given });
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+impl<'de> Deserialize<'de> for EventId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+macro_rules! ordinal {
+    ($(#[$doc:meta])* $name:ident($number:ty)) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name($number);
+
+        impl $name {
+            /// Wraps the number.
+            #[must_use]
+            pub const fn new(number: $number) -> Self {
+                Self(number)
+            }
+
+            /// The number.
+            #[must_use]
+            pub const fn get(self) -> $number {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+ordinal!(
+    /// A node's ordinal, 0 to N-1.
+    NodeId(u32)
+);
+ordinal!(
+    /// A partition of a topic, 0 to P-1.
+    Partition(u32)
+);
+ordinal!(
+    /// Where a record stands in its partition. Offsets only grow, and may have holes (transaction markers).
+    Offset(u64)
+);
+ordinal!(
+    /// The incarnation of the log, at least 1; a new log gets another one, so that old cursors are recognised.
+    Generation(u32)
+);

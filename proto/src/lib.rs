@@ -1,0 +1,34 @@
+//! What crosses a boundary of the cluster, and nothing that does IO.
+//!
+//! The modules stand in the order of the data: who is meant ([`id`]), when ([`time`]), what was posted ([`event`]),
+//! what a member gets of it ([`notification`]), who delivers it ([`shard`]), how far a client has seen ([`cursor`]), what
+//! stands on the socket ([`frame`], [`close`]), what an error looks like ([`problem`]), and the names ([`name`]) and
+//! limits ([`limits`]) that all sides share. Golden vectors in `proto/tests/vectors/` hold Rust and TypeScript to the
+//! same bytes.
+
+pub mod id;
+pub mod time;
+
+pub mod event;
+pub mod notification;
+
+pub mod shard;
+
+pub mod cursor;
+
+pub mod close;
+pub mod frame;
+
+pub mod problem;
+
+pub mod limits;
+pub mod name;
+
+pub use close::CloseCode;
+pub use cursor::{Cursor, Position};
+pub use event::{Event, Kind};
+pub use id::{CommunityId, EventId, Generation, NodeId, Offset, Partition, UserId};
+pub use notification::Template;
+pub use problem::{Problem, ProblemKind};
+pub use shard::ShardMap;
+pub use time::Timestamp;

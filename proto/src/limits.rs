@@ -1,0 +1,29 @@
+//! The limits of what crosses a boundary, each with its unit and the reason for its size. Limits of one process stand in
+//! that crate's own `limits.rs`.
+
+/// The largest integer that every JSON reader holds exactly: 2^53-1 (RFC 8259 §6). Users, communities and positions.
+pub const INTEGER_MAX: u64 = (1 << 53) - 1;
+
+/// Characters of an event id: a UUID is 36, a prefix and a hash fit.
+pub const EVENT_ID_CHARS_MAX: usize = 64;
+
+/// Characters of an event's kind.
+pub const KIND_CHARS_MAX: usize = 64;
+
+/// Bytes of one event's request body; also what one socket frame may carry of it.
+pub const EVENT_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of one line of a batch.
+pub const BATCH_LINE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes of one frame from a client: an ack is under 64.
+pub const CLIENT_FRAME_BYTES_MAX: usize = 1024;
+
+/// Bytes of a close reason (RFC 6455 §5.5: control frames carry 125, two of them the code).
+pub const CLOSE_REASON_BYTES_MAX: usize = 123;
+
+/// Partitions of the notification log: highly composite, so that many N divide it.
+pub const PARTITIONS_DEFAULT: u32 = 120;
+
+/// The most partitions a log may be made with; Kafka clusters of common size stay comfortable below it.
+pub const PARTITIONS_MAX: u32 = 5_040;

@@ -1,0 +1,66 @@
+//! The names that several processes must agree on: topics, consumer groups, headers, Redis keys, the subprotocol.
+
+use crate::id::{CommunityId, EventId, Partition, UserId};
+
+/// Posted events, keyed by community.
+pub const EVENTS: &str = "peal.events";
+/// One record a member; partition = user % P.
+pub const NOTIFICATIONS: &str = "peal.notifications";
+/// What nodes settled, for the account of an event.
+pub const RECEIPTS: &str = "peal.receipts";
+/// What could not be processed, with the reason.
+pub const DEAD_LETTERS: &str = "peal.dead-letters";
+
+/// Consumer group of the fan-out workers on [`EVENTS`].
+pub const FANOUT_GROUP: &str = "peal.fanout";
+/// Consumer group of the nodes on [`NOTIFICATIONS`].
+pub const NODES_GROUP: &str = "peal.nodes";
+
+/// Record header: when a notification expires, RFC 3339.
+pub const EXPIRES_HEADER: &str = "expires";
+/// Record header: W3C trace context.
+pub const TRACEPARENT_HEADER: &str = "traceparent";
+
+/// The WebSocket subprotocol.
+pub const SUBPROTOCOL: &str = "peal.v1";
+
+/// Where the shard map is kept.
+pub const SHARDS_KEY: &str = "peal:shards";
+
+/// Set of a community's user ids. The pattern is configuration; this is its default.
+#[must_use]
+pub fn members_key(community: CommunityId) -> String {
+    format!("community:{community}:members")
+}
+
+/// Stream of what is parked for a user. The hash tag keeps a partition in one Redis Cluster slot.
+#[must_use]
+pub fn inbox_key(partition: Partition, user: UserId) -> String {
+    format!("peal:{{p{partition}}}:inbox:{user}")
+}
+
+/// The marker of a partition's inbox.
+#[must_use]
+pub fn marker_key(partition: Partition) -> String {
+    format!("peal:{{p{partition}}}:marker")
+}
+
+/// An event's status.
+#[must_use]
+pub fn event_key(event: &EventId) -> String {
+    format!("peal:event:{event}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_those_of_the_contract() {
+        let user = UserId::new(42).unwrap();
+        assert_eq!(members_key(CommunityId::new(7).unwrap()), "community:7:members");
+        assert_eq!(inbox_key(Partition::new(3), user), "peal:{p3}:inbox:42");
+        assert_eq!(marker_key(Partition::new(3)), "peal:{p3}:marker");
+        assert_eq!(event_key(&"e1".parse().unwrap()), "peal:event:e1");
+    }
+}
