@@ -28,6 +28,7 @@ pub use close::CloseCode;
 pub use cursor::{Cursor, Position};
 pub use event::{Event, Kind};
 pub use id::{CommunityId, EventId, Generation, NodeId, Offset, Partition, UserId};
+pub use name::Topic;
 pub use notification::Template;
 pub use problem::{Problem, ProblemKind};
 pub use shard::ShardMap;

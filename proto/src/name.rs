@@ -2,18 +2,44 @@
 
 use crate::id::{CommunityId, EventId, Partition, UserId};
 
-/// Posted events, keyed by community.
-pub const EVENTS: &str = "peal.events";
-/// One record a member; partition = user % P.
-pub const NOTIFICATIONS: &str = "peal.notifications";
-/// What nodes settled, for the account of an event.
-pub const RECEIPTS: &str = "peal.receipts";
-/// What could not be processed, with the reason.
-pub const DEAD_LETTERS: &str = "peal.dead-letters";
+/// The topics of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Topic {
+    /// Posted events, keyed by community.
+    Events,
+    /// One record a member, keyed by user; partition = user % P.
+    Notifications,
+    /// What nodes settled, for the account of an event.
+    Receipts,
+    /// What could not be processed, with the reason.
+    DeadLetters,
+}
 
-/// Consumer group of the fan-out workers on [`EVENTS`].
+impl Topic {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Events, Self::Notifications, Self::Receipts, Self::DeadLetters];
+
+    /// The name in Kafka.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Events => "peal.events",
+            Self::Notifications => "peal.notifications",
+            Self::Receipts => "peal.receipts",
+            Self::DeadLetters => "peal.dead-letters",
+        }
+    }
+}
+
+impl std::fmt::Display for Topic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Consumer group of the fan-out workers on [`Topic::Events`].
 pub const FANOUT_GROUP: &str = "peal.fanout";
-/// Consumer group of the nodes on [`NOTIFICATIONS`].
+/// Consumer group of the nodes on [`Topic::Notifications`].
 pub const NODES_GROUP: &str = "peal.nodes";
 
 /// Record header: when a notification expires, RFC 3339.

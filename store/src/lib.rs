@@ -1,1 +1,66 @@
-//! store
+//! The stores of the cluster, each behind a narrow trait.
+//!
+//! In the order of the data: events and notifications go through the [`log`], a community's [`members`] say for whom, an
+//! event's [`status`] says how far it is, the [`inbox`] keeps what its user was not there for, and [`shards`] says which
+//! node owns whom. The log is the truth; everything else can be made again from it or belongs to somebody else.
+//!
+//! Every trait is used as `dyn` and in batches: a call is a round trip or an fsync, so a boxed future a call costs nothing
+//! that can be measured.
+
+pub mod log;
+pub mod members;
+pub mod status;
+
+pub mod inbox;
+
+pub mod shards;
+
+use std::sync::Arc;
+
+pub use inbox::Inbox;
+pub use log::Log;
+pub use members::Members;
+pub use shards::Shards;
+pub use status::Statuses;
+
+/// One handle on each store.
+#[derive(Clone)]
+pub struct Stores {
+    /// Events and notifications.
+    pub log: Arc<dyn Log>,
+    /// Who is in a community.
+    pub members: Arc<dyn Members>,
+    /// How far an event is.
+    pub statuses: Arc<dyn Statuses>,
+    /// What is parked for users who are away.
+    pub inbox: Arc<dyn Inbox>,
+    /// The shard map.
+    pub shards: Arc<dyn Shards>,
+}
+
+/// What went wrong in a store: one variant a reaction.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Not now: nothing was done or it is not known; the same call may go through later.
+    #[error("the {store} is not available: {reason}")]
+    Unavailable {
+        /// Which store.
+        store: &'static str,
+        /// Why, for a person.
+        reason: String,
+    },
+    /// Another process has taken this one's place; stop writing.
+    #[error("{writer} was taken over by a newer writer")]
+    Fenced {
+        /// Which writer.
+        writer: String,
+    },
+    /// What is stored can't be read; a person must look.
+    #[error("the {store} is damaged: {reason}")]
+    Damaged {
+        /// Which store.
+        store: &'static str,
+        /// What and where.
+        reason: String,
+    },
+}

@@ -1,0 +1,28 @@
+// Asks where a user's node is, over HTTP. When to ask again is the session's.
+
+import { parseWait } from "./backoff.js";
+import type { Failure } from "./effects.js";
+import { parseLocation } from "./location.js";
+
+/** Asking again cannot help: the request itself is wrong, or not allowed. */
+const FINAL: ReadonlySet<number> = new Set([400, 401, 403]);
+
+/** Never rejects: an answer that cannot be used is a failure like any other. */
+export async function locate(url: string, signal: AbortSignal): Promise<{ readonly url: string } | Failure> {
+  try {
+    const response = await fetch(url, { signal, cache: "no-store", headers: { accept: "application/json" } });
+    const answer: unknown = await response.json().catch(() => undefined);
+    if (!response.ok) {
+      const detail = (answer as { detail?: unknown } | undefined)?.detail;
+      return {
+        why: `locate answered ${response.status}${typeof detail === "string" ? `: ${detail}` : ""}`,
+        waitMs: parseWait(response.headers.get("retry-after") ?? ""),
+        final: FINAL.has(response.status),
+      };
+    }
+    const located = parseLocation(answer);
+    return located === undefined ? { why: "locate answered without a socket URL" } : { url: located };
+  } catch {
+    return { why: "the cluster cannot be reached" };
+  }
+}

@@ -1,0 +1,54 @@
+//! Members: the set of users in each community.
+//!
+//! In a cluster the community service may own these sets; here they are only added to, removed from and read through.
+
+use async_trait::async_trait;
+use peal_proto::{CommunityId, UserId};
+
+use crate::StoreError;
+
+/// Where a scan goes on; means nothing but to the store that gave it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScanCursor(u64);
+
+impl ScanCursor {
+    /// A store's own number for where it is.
+    #[must_use]
+    pub const fn new(state: u64) -> Self {
+        Self(state)
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+/// Part of a community's members.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MembersPage {
+    /// In no order; a member may come twice in one scan (as with Redis' SSCAN).
+    pub users: Vec<UserId>,
+    /// Where to go on; `None` at the end.
+    pub next: Option<ScanCursor>,
+}
+
+/// The most users in one page, one `add` or one `remove`.
+pub const MEMBERS_PAGE_MAX: usize = 10_000;
+
+/// Sets of users.
+#[async_trait]
+pub trait Members: Send + Sync + 'static {
+    /// Adds users; durable when answered. How many were not members before.
+    async fn add(&self, community: CommunityId, users: Vec<UserId>) -> Result<u64, StoreError>;
+
+    /// Removes users; durable when answered. How many were members before.
+    async fn remove(&self, community: CommunityId, users: Vec<UserId>) -> Result<u64, StoreError>;
+
+    /// Every user who is a member from the start of a scan to its end is given at least once.
+    async fn scan(&self, community: CommunityId, from: Option<ScanCursor>) -> Result<MembersPage, StoreError>;
+
+    /// How many members there are.
+    async fn count(&self, community: CommunityId) -> Result<u64, StoreError>;
+}

@@ -1,0 +1,16 @@
+//! Where the shard map is kept, so that its epoch outlives every process.
+
+use async_trait::async_trait;
+use peal_proto::ShardMap;
+
+use crate::StoreError;
+
+/// The one shard map.
+#[async_trait]
+pub trait Shards: Send + Sync + 'static {
+    /// The map; `None` before the first.
+    async fn load(&self) -> Result<Option<ShardMap>, StoreError>;
+
+    /// Replaces the map if its epoch is higher than the stored one; whether it did. Durable when answered.
+    async fn store(&self, map: ShardMap) -> Result<bool, StoreError>;
+}
