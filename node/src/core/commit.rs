@@ -1,0 +1,145 @@
+//! Committing: how far the partition is settled, written back to the log no more often than it pays.
+//!
+//! The commit carries the inbox's marker and the replay floor, so that whoever reads the partition next can tell whether
+//! the inbox still has what the commit relies on.
+
+use std::time::Duration;
+
+use peal_proto::{Offset, Position};
+use peal_store::inbox::Marker;
+use peal_store::log::Commit;
+use serde::{Deserialize, Serialize};
+
+/// How far a partition is settled, and on what inbox that relies.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// The lowest position not settled.
+    pub position: Position,
+    /// The inbox's marker when that was so.
+    pub marker: Option<Marker>,
+    /// The lowest offset that may still have been parked then.
+    pub floor: Option<Offset>,
+}
+
+/// The metadata of a commit.
+#[derive(Serialize, Deserialize)]
+struct Metadata {
+    marker: Option<u64>,
+    floor: Option<u64>,
+}
+
+impl Settled {
+    /// As the log keeps it.
+    #[must_use]
+    pub fn to_commit(self) -> Commit {
+        let metadata = Metadata { marker: self.marker.map(Marker::get), floor: self.floor.map(Offset::get) };
+        let metadata = serde_json::to_string(&metadata).unwrap_or_default(); // two integers are always JSON
+        Commit { position: self.position, metadata }
+    }
+
+    /// From what the log kept.
+    ///
+    /// # Errors
+    /// When the metadata is not ours.
+    pub fn from_commit(commit: &Commit) -> Result<Self, serde_json::Error> {
+        let metadata: Metadata = serde_json::from_str(&commit.metadata)?;
+        Ok(Self {
+            position: commit.position,
+            marker: metadata.marker.map(Marker::new),
+            floor: metadata.floor.map(Offset::new),
+        })
+    }
+}
+
+/// When to commit, and that one commit is in flight at a time.
+#[derive(Debug)]
+pub(super) struct Committer {
+    committed: Settled,
+    in_flight: Option<Settled>,
+    interval: Duration,
+    due: Option<Duration>,
+}
+
+impl Committer {
+    pub(super) fn new(committed: Settled, interval: Duration) -> Self {
+        Self { committed, in_flight: None, interval, due: None }
+    }
+
+    /// Something was settled, or unsettled by a rewind: sets the time of the next commit.
+    pub(super) fn note(&mut self, settled: Settled, now: Duration) {
+        if self.due.is_none() && settled != self.in_flight.unwrap_or(self.committed) {
+            self.due = Some(now + self.interval);
+        }
+    }
+
+    /// Commits no later than now.
+    pub(super) fn hurry(&mut self, now: Duration) {
+        self.due = Some(now);
+    }
+
+    /// Starts a commit if one is due and none is in flight.
+    pub(super) fn start(&mut self, settled: Settled, now: Duration) -> Option<Settled> {
+        if self.in_flight.is_some() || self.due.is_none_or(|due| due > now) {
+            return None;
+        }
+        self.due = None;
+        self.in_flight = Some(settled);
+        Some(settled)
+    }
+
+    /// The commit in flight is there; what was committed.
+    pub(super) fn done(&mut self) -> Settled {
+        self.committed = self.in_flight.take().unwrap_or(self.committed);
+        self.committed
+    }
+
+    /// The commit in flight failed: another is due after a while.
+    pub(super) fn failed(&mut self, retry_at: Duration) {
+        self.in_flight = None;
+        self.due = Some(retry_at);
+    }
+
+    /// What is known to be committed.
+    pub(super) fn committed(&self) -> Settled {
+        self.committed
+    }
+
+    /// When the next commit is due.
+    pub(super) fn due(&self) -> Option<Duration> {
+        if self.in_flight.is_some() { None } else { self.due }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(position: u64) -> Settled {
+        Settled { position: Position::at(Offset::new(position)), ..Settled::default() }
+    }
+
+    #[test]
+    fn a_commit_reads_back_what_it_wrote() {
+        let settled = Settled { marker: Some(Marker::new(7)), floor: Some(Offset::new(3)), ..at(12) };
+        assert_eq!(settled.to_commit().metadata, r#"{"marker":7,"floor":3}"#);
+        assert_eq!(Settled::from_commit(&settled.to_commit()).unwrap(), settled);
+        assert_eq!(Settled::from_commit(&at(0).to_commit()).unwrap(), at(0));
+    }
+
+    #[test]
+    fn commits_are_made_once_an_interval_and_one_at_a_time() {
+        let ms = Duration::from_millis;
+        let mut committer = Committer::new(at(0), ms(100));
+        committer.note(at(0), ms(0));
+        assert_eq!(committer.due(), None, "nothing to say");
+        committer.note(at(5), ms(10));
+        assert_eq!(committer.start(at(6), ms(50)), None);
+        assert_eq!(committer.start(at(7), ms(110)), Some(at(7)));
+        committer.note(at(8), ms(111));
+        assert_eq!(committer.start(at(8), ms(500)), None, "one is in flight");
+        assert_eq!(committer.done(), at(7));
+        assert_eq!(committer.start(at(8), ms(500)), Some(at(8)));
+        committer.failed(ms(900));
+        assert_eq!(committer.due(), Some(ms(900)));
+    }
+}

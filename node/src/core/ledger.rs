@@ -1,0 +1,186 @@
+//! The records of a partition that are read but not settled, in the order of their offsets.
+//!
+//! Settling may happen in any order; what may be committed is the lowest offset not settled. Offsets may have holes, so
+//! records are counted by a sequence of the ledger's own. Knows nothing of users' states or of time-outs.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+use peal_proto::{Offset, Position, Timestamp, UserId};
+
+/// A record's place in the order in which this ledger was given it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Sequence(u64);
+
+/// An unsettled record.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    pub(super) user: UserId,
+    pub(super) value: Bytes,
+    pub(super) expires: Option<Timestamp>,
+    /// When it was read, by the node's monotonic clock.
+    pub(super) since: Duration,
+}
+
+#[derive(Debug)]
+struct Slot {
+    offset: Offset,
+    held: Option<Held>,
+}
+
+/// Unsettled records in order.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    slots: VecDeque<Slot>,
+    /// The sequence of `slots[0]`.
+    first: Sequence,
+    /// Behind the last record that was read.
+    read: Position,
+    /// Bytes of unsettled values.
+    bytes: usize,
+}
+
+impl Ledger {
+    /// An empty ledger of a partition that is read from here on.
+    pub(super) fn new(read: Position) -> Self {
+        Self { slots: VecDeque::new(), first: Sequence(0), read, bytes: 0 }
+    }
+
+    /// Takes a record that was read. Offsets below the last one's are not taken.
+    pub(super) fn push(&mut self, offset: Offset, held: Held) -> Option<Sequence> {
+        if self.read.covers(offset) {
+            return None;
+        }
+        self.read = Position::behind(offset);
+        self.bytes += held.value.len();
+        self.slots.push_back(Slot { offset, held: Some(held) });
+        Some(Sequence(self.first.0 + self.slots.len() as u64 - 1))
+    }
+
+    /// Passes over a record that is settled already.
+    pub(super) fn pass(&mut self, offset: Offset) {
+        self.read = self.read.max(Position::behind(offset));
+    }
+
+    /// An unsettled record with its offset; `None` once it is settled.
+    pub(super) fn get(&self, sequence: Sequence) -> Option<(Offset, &Held)> {
+        let slot = self.slots.get(self.index(sequence)?)?;
+        Some((slot.offset, slot.held.as_ref()?))
+    }
+
+    /// Settles a record, which is given back; `None` when it was settled before.
+    pub(super) fn settle(&mut self, sequence: Sequence) -> Option<Held> {
+        let index = self.index(sequence)?;
+        let held = self.slots.get_mut(index)?.held.take()?;
+        self.bytes -= held.value.len();
+        while self.slots.front().is_some_and(|slot| slot.held.is_none()) {
+            self.slots.pop_front();
+            self.first.0 += 1;
+        }
+        Some(held)
+    }
+
+    fn index(&self, sequence: Sequence) -> Option<usize> {
+        usize::try_from(sequence.0.checked_sub(self.first.0)?).ok()
+    }
+
+    /// The first unsettled record at this sequence or behind it.
+    pub(super) fn unsettled_from(&self, sequence: Sequence) -> Option<Sequence> {
+        let skip = self.index(sequence).unwrap_or(0);
+        let held = self.slots.iter().skip(skip).position(|slot| slot.held.is_some())?;
+        Some(Sequence(self.first.0 + (skip + held) as u64))
+    }
+
+    /// The lowest position not settled: what may be committed.
+    pub(super) fn settled(&self) -> Position {
+        self.slots.front().map_or(self.read, |slot| Position::at(slot.offset))
+    }
+
+    /// Behind the last record that was read.
+    pub(super) fn read(&self) -> Position {
+        self.read
+    }
+
+    /// Bytes of unsettled values.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Records held in memory: the unsettled, and the settled that wait behind one.
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Forgets everything and goes on from `read`; gives back whose records were forgotten, in order, with repeats.
+    pub(super) fn rewind(&mut self, read: Position) -> Vec<UserId> {
+        let users = self.slots.iter().filter_map(|slot| Some(slot.held.as_ref()?.user)).collect();
+        self.first.0 += self.slots.len() as u64;
+        self.slots.clear();
+        self.bytes = 0;
+        self.read = read;
+        users
+    }
+}
+
+impl Sequence {
+    /// Before every record.
+    pub(super) const START: Self = Self(0);
+
+    pub(super) const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn held(bytes: usize) -> Held {
+        let user = UserId::new(1).unwrap();
+        Held { user, value: Bytes::from(vec![b'x'; bytes]), expires: None, since: Duration::ZERO }
+    }
+
+    proptest! {
+        /// Against the definition: the lowest offset given and not settled, else behind the last one.
+        #[test]
+        fn what_may_be_committed_is_the_lowest_offset_not_settled(
+            steps in prop::collection::vec((1_u64..4, 0_usize..50, any::<prop::sample::Index>()), 1..200)
+        ) {
+            let mut ledger = Ledger::new(Position::START);
+            let mut given: Vec<(Sequence, Offset, usize)> = Vec::new();
+            let mut unsettled = BTreeSet::new();
+            let mut last = 0;
+            for (hole, bytes, settle) in steps {
+                last += hole;
+                let offset = Offset::new(last);
+                let sequence = ledger.push(offset, held(bytes)).unwrap();
+                given.push((sequence, offset, bytes));
+                unsettled.insert(given.len() - 1);
+                let index = settle.index(given.len());
+                let settled = ledger.settle(given[index].0);
+                prop_assert_eq!(settled.is_some(), unsettled.remove(&index));
+                let lowest = unsettled.first().map_or(Position::behind(offset), |i| Position::at(given[*i].1));
+                prop_assert_eq!(ledger.settled(), lowest);
+                prop_assert_eq!(ledger.bytes(), unsettled.iter().map(|i| given[*i].2).sum::<usize>());
+                prop_assert_eq!(ledger.unsettled_from(Sequence::START), unsettled.first().map(|i| given[*i].0));
+                for (i, (sequence, offset, _)) in given.iter().enumerate() {
+                    prop_assert_eq!(ledger.get(*sequence).map(|(o, _)| o), unsettled.contains(&i).then_some(*offset));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_record_that_was_read_before_is_not_taken_twice() {
+        let mut ledger = Ledger::new(Position::at(Offset::new(5)));
+        assert!(ledger.push(Offset::new(4), held(1)).is_none());
+        assert!(ledger.push(Offset::new(5), held(1)).is_some());
+        assert!(ledger.push(Offset::new(5), held(1)).is_none());
+        assert_eq!(ledger.bytes(), 1);
+    }
+}

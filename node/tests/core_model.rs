@@ -1,0 +1,384 @@
+//! The partition core against a naive world: a log, an inbox and clients with cursors, under random schedules of reads,
+//! sockets, acks, lost answers, crashes and wipes. The oracle: once everything is healed, every client has seen every
+//! record of its user exactly once and in order, and everything is settled.
+
+#![expect(clippy::unwrap_used, reason = "a world that breaks its own rules fails the test")]
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+use peal_node::core::commit::Settled;
+use peal_node::core::{Frame, SessionId, Unavailable};
+use peal_node::limits::Limits;
+use peal_node::{Core, Input, Output};
+use peal_proto::{CloseCode, Cursor, Generation, Offset, Position, Timestamp, UserId};
+use peal_store::inbox::{Item, Marker, Page, PageRequest, Parked};
+use proptest::prelude::*;
+
+const USERS: u64 = 4;
+const GENERATION: Generation = Generation::new(3);
+const WALL: Timestamp = Timestamp::from_millis(1_000_000);
+
+#[derive(Debug, Clone)]
+enum Step {
+    Append { user: u64, bytes: usize, hole: bool },
+    Read,
+    Open { user: u64, keeps_cursor: bool },
+    Close { pick: usize },
+    Deliver { pick: usize, frames: usize },
+    Ack { pick: usize },
+    Written { pick: usize },
+    Answer { pick: usize, outcome: Outcome },
+    Pass { millis: u64 },
+    Crash,
+    Wipe,
+    Snapshot,
+    Restore,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Outcome {
+    Done,
+    Refused,
+    /// Done, but the answer was lost.
+    Lost,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let outcome = prop_oneof![6 => Just(Outcome::Done), 1 => Just(Outcome::Refused), 1 => Just(Outcome::Lost)];
+    prop_oneof![
+        6 => (0..USERS, 1_usize..400, any::<bool>()).prop_map(|(user, bytes, hole)| Step::Append { user, bytes, hole }),
+        8 => Just(Step::Read),
+        3 => (0..USERS, prop::bool::weighted(0.8)).prop_map(|(user, keeps_cursor)| Step::Open { user, keeps_cursor }),
+        2 => any::<usize>().prop_map(|pick| Step::Close { pick }),
+        6 => (any::<usize>(), 0_usize..6).prop_map(|(pick, frames)| Step::Deliver { pick, frames }),
+        3 => any::<usize>().prop_map(|pick| Step::Ack { pick }),
+        4 => any::<usize>().prop_map(|pick| Step::Written { pick }),
+        10 => (any::<usize>(), outcome).prop_map(|(pick, outcome)| Step::Answer { pick, outcome }),
+        3 => (1_u64..4_000).prop_map(|millis| Step::Pass { millis }),
+        1 => Just(Step::Crash),
+        1 => Just(Step::Wipe),
+        1 => Just(Step::Snapshot),
+        1 => Just(Step::Restore),
+    ]
+}
+
+/// A naive inbox.
+#[derive(Debug, Clone, Default)]
+struct Inbox {
+    marker: Option<Marker>,
+    entries: BTreeMap<(UserId, Offset), Bytes>,
+}
+
+impl Inbox {
+    fn page(&self, request: &PageRequest) -> Page {
+        let mut page = Page { items: Vec::new(), end: true };
+        let mut bytes = 0;
+        for ((user, offset), value) in self.entries.range((request.user, request.from.next())..) {
+            if *user != request.user {
+                break;
+            }
+            if page.items.len() == request.entries_max || bytes >= request.bytes_max {
+                page.end = false;
+                break;
+            }
+            bytes += value.len();
+            page.items.push(Item::Notification { offset: *offset, value: value.clone() });
+        }
+        page
+    }
+}
+
+/// What one client, which outlives its sockets, has seen.
+#[derive(Debug, Default)]
+struct Client {
+    cursor: Option<Cursor>,
+    seen: Vec<u64>,
+}
+
+/// A socket of a user. Only one at a time belongs to the client that keeps its cursor; the others come without one.
+#[derive(Debug)]
+struct Socket {
+    user: u64,
+    keeps_cursor: bool,
+    wire: VecDeque<Frame>,
+    unwritten: usize,
+    last: Option<Cursor>,
+}
+
+struct World {
+    now: Duration,
+    log: Vec<(Offset, u64, Bytes)>,
+    end: u64,
+    inbox: Inbox,
+    snapshot: Inbox,
+    committed: Settled,
+    core: Core,
+    read_from: Position,
+    asked: Vec<Output>,
+    sockets: BTreeMap<SessionId, Socket>,
+    clients: BTreeMap<u64, Client>,
+    sessions: u64,
+}
+
+fn limits() -> Limits {
+    Limits {
+        session_bytes_max: 1_000,
+        window_bytes_max: 4_000,
+        window_records_max: 40,
+        park_batch_max: 3,
+        pages_max: 2,
+        page_entries_max: 3,
+        page_bytes_max: 500,
+        sessions_per_user_max: 2,
+        ..Limits::default()
+    }
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            now: Duration::ZERO,
+            log: Vec::new(),
+            end: 0,
+            inbox: Inbox::default(),
+            snapshot: Inbox::default(),
+            committed: Settled::default(),
+            core: Core::new(GENERATION, limits(), Settled::default(), None),
+            read_from: Position::START,
+            asked: Vec::new(),
+            sockets: BTreeMap::new(),
+            clients: (0..USERS).map(|user| (user, Client::default())).collect(),
+            sessions: 0,
+        }
+    }
+
+    fn input(&mut self, input: Input) {
+        self.core.handle(self.now, WALL, input);
+        let outputs: Vec<_> = self.core.outputs().collect();
+        for output in outputs {
+            match output {
+                Output::Send { session, frame } => {
+                    let socket = self.sockets.get_mut(&session).unwrap();
+                    if let Frame::Notification { value, .. } = &frame {
+                        socket.unwritten += value.len();
+                        assert!(socket.unwritten <= 2_200, "a socket was given more than its budget and a page");
+                    }
+                    socket.wire.push_back(frame);
+                }
+                Output::Ping { session } => assert!(self.sockets.contains_key(&session)),
+                Output::Close { session, code, .. } => {
+                    assert_ne!(code, CloseCode::ProtocolError);
+                    self.sockets.remove(&session).unwrap(); // with all that is on its wire, the worst case
+                }
+                Output::Rewind { to } => self.read_from = to,
+                Output::Park { .. } | Output::Fetch { .. } | Output::Trim { .. } | Output::Commit { .. } => {
+                    self.asked.push(output);
+                }
+            }
+        }
+        assert!(self.core.window_bytes() <= 4_400, "the window outgrew its limit");
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Append { user, bytes, hole } => {
+                self.end += u64::from(hole);
+                self.log.push((Offset::new(self.end), user, Bytes::from(vec![b'x'; bytes])));
+                self.end += 1;
+            }
+            Step::Read => self.read(),
+            Step::Open { user, keeps_cursor } => self.open(user, keeps_cursor),
+            Step::Close { pick } => {
+                if let Some(session) = self.pick(pick) {
+                    self.sockets.remove(&session);
+                    self.input(Input::Closed { session });
+                }
+            }
+            Step::Deliver { pick, frames } => self.deliver(pick, frames),
+            Step::Ack { pick } => {
+                let Some(session) = self.pick(pick) else { return };
+                let socket = &self.sockets[&session];
+                // The first ack settles: others acknowledge only what the client that is checked has seen as well.
+                let most = if socket.keeps_cursor { socket.last } else { self.clients[&socket.user].cursor };
+                if let Some(cursor) = socket.last.min(most) {
+                    self.input(Input::Acked { session, cursor });
+                }
+            }
+            Step::Written { pick } => {
+                if let Some(session) = self.pick(pick) {
+                    let bytes = std::mem::take(&mut self.sockets.get_mut(&session).unwrap().unwritten);
+                    self.input(Input::Written { session, bytes });
+                }
+            }
+            Step::Answer { pick, outcome } => self.answer(pick, outcome),
+            Step::Pass { millis } => {
+                self.now += Duration::from_millis(millis);
+                self.input(Input::Tick);
+            }
+            Step::Crash => self.crash(),
+            Step::Wipe => self.inbox = Inbox::default(),
+            Step::Snapshot => self.snapshot = self.inbox.clone(),
+            Step::Restore => {
+                if self.snapshot.marker < self.inbox.marker {
+                    self.inbox = self.snapshot.clone(); // back in time, never forward
+                }
+            }
+        }
+    }
+
+    fn read(&mut self) {
+        let next = self.log.iter().find(|(offset, ..)| !self.read_from.covers(*offset)).cloned();
+        if let Some((offset, user, value)) = next.filter(|_| self.core.takes_records()) {
+            self.read_from = Position::behind(offset);
+            let user = UserId::new(user).unwrap();
+            self.input(Input::Record { offset, user, expires: None, value });
+        }
+    }
+
+    fn open(&mut self, user: u64, keeps_cursor: bool) {
+        if keeps_cursor && self.sockets.values().any(|socket| socket.user == user && socket.keeps_cursor) {
+            return;
+        }
+        self.sessions += 1;
+        let session = SessionId::new(self.sessions);
+        let cursor = if keeps_cursor { self.clients[&user].cursor } else { None };
+        let socket = Socket { user, keeps_cursor, wire: VecDeque::new(), unwritten: 0, last: None };
+        self.sockets.insert(session, socket);
+        let user = UserId::new(user).unwrap();
+        self.input(Input::Opened { session, user, cursor });
+    }
+
+    fn pick(&self, pick: usize) -> Option<SessionId> {
+        self.sockets.keys().nth(pick.checked_rem(self.sockets.len())?).copied()
+    }
+
+    /// The client takes this many frames from its wire.
+    fn deliver(&mut self, pick: usize, frames: usize) {
+        let Some(session) = self.pick(pick) else { return };
+        let socket = self.sockets.get_mut(&session).unwrap();
+        let client = self.clients.get_mut(&socket.user).unwrap();
+        for _ in 0..frames {
+            match socket.wire.pop_front() {
+                Some(Frame::Hello { cursor }) => {
+                    assert!(socket.last.is_none(), "hello comes first");
+                    socket.last = Some(cursor);
+                }
+                Some(Frame::Notification { cursor, .. }) => {
+                    assert!(socket.last < Some(cursor), "a socket was given {cursor} after {:?}", socket.last);
+                    socket.last = Some(cursor);
+                    if socket.keeps_cursor && client.cursor < Some(cursor) {
+                        client.cursor = Some(cursor);
+                        client.seen.push(cursor.position.next().get() - 1);
+                    }
+                }
+                Some(Frame::Gap { .. }) => panic!("nothing was lost for good"),
+                None => return,
+            }
+        }
+    }
+
+    fn answer(&mut self, pick: usize, outcome: Outcome) {
+        let Some(index) = pick.checked_rem(self.asked.len()) else { return };
+        let asked = self.asked.remove(index);
+        let done = !matches!(outcome, Outcome::Refused);
+        let answered = matches!(outcome, Outcome::Done);
+        let input = match asked {
+            Output::Park { expected, entries } => {
+                let mut parked = Parked::Unexpected { found: self.inbox.marker };
+                if self.inbox.marker == expected && done {
+                    let marker = expected.unwrap_or(Marker::new(0)).next();
+                    self.inbox.marker = Some(marker);
+                    for entry in entries {
+                        self.inbox.entries.insert((entry.user, entry.offset), entry.value);
+                    }
+                    let floor = self.inbox.entries.keys().map(|(_, offset)| *offset).min();
+                    parked = Parked::Done { marker, floor };
+                }
+                Input::Parked(if answered { Ok(parked) } else { Err(Unavailable) })
+            }
+            Output::Fetch { requests } => {
+                let pages = requests.iter().map(|request| self.inbox.page(request)).collect();
+                Input::Fetched(if answered { Ok((self.inbox.marker, pages)) } else { Err(Unavailable) })
+            }
+            Output::Trim { trims } => {
+                if done {
+                    let seen = |user, offset| {
+                        trims.iter().any(|(u, upto): &(UserId, Position)| *u == user && upto.covers(offset))
+                    };
+                    self.inbox.entries.retain(|(user, offset), _| !seen(*user, *offset));
+                }
+                Input::Trimmed(if answered { Ok(()) } else { Err(Unavailable) })
+            }
+            Output::Commit { settled } => {
+                if done {
+                    self.committed = settled;
+                }
+                Input::Committed(if answered { Ok(()) } else { Err(Unavailable) })
+            }
+            Output::Send { .. } | Output::Ping { .. } | Output::Close { .. } | Output::Rewind { .. } => unreachable!(),
+        };
+        self.input(input);
+    }
+
+    /// The process is gone with its sockets and calls; the log, the inbox and the clients' cursors are not.
+    fn crash(&mut self) {
+        self.asked.clear();
+        self.sockets.clear();
+        self.core = Core::new(GENERATION, limits(), self.committed, self.inbox.marker);
+        self.read_from = self.core.read_position();
+    }
+
+    /// Answers everything, opens a socket of every client, and runs until nothing moves any more.
+    fn heal(&mut self) {
+        for round in 0.. {
+            assert!(round < 2_000, "no progress: {:?}", self.core);
+            for user in 0..USERS {
+                self.open(user, true);
+            }
+            let before = self.progress();
+            self.now += Duration::from_secs(1);
+            self.input(Input::Tick);
+            (0..=self.log.len()).for_each(|_| self.read());
+            while !self.asked.is_empty() {
+                self.answer(0, Outcome::Done);
+            }
+            for pick in 0..self.sockets.len() {
+                self.deliver(pick, usize::MAX);
+                self.step(Step::Written { pick });
+                self.step(Step::Ack { pick });
+            }
+            if round > 40 && before == self.progress() && self.asked.is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn progress(&self) -> (usize, Position, Settled) {
+        (self.clients.values().map(|client| client.seen.len()).sum(), self.read_from, self.committed)
+    }
+
+    fn check(&self) {
+        for (user, client) in &self.clients {
+            let due: Vec<u64> = self.log.iter().filter(|(_, u, _)| u == user).map(|(o, ..)| o.get()).collect();
+            assert_eq!(client.seen, due, "user {user} must have seen its records once and in order");
+        }
+        let end = self.log.last().map_or(Position::START, |(offset, ..)| Position::behind(*offset));
+        assert_eq!(self.committed.position, end, "everything is settled in the end");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_is_lost_seen_twice_or_out_of_order(steps in prop::collection::vec(step(), 1..250)) {
+        let mut world = World::new();
+        for step in steps {
+            world.step(step);
+        }
+        world.heal();
+        world.check();
+    }
+}
