@@ -7,7 +7,13 @@ import type { GapFrame, NotificationFrame } from "./frames.js";
 export type State =
   | { readonly name: "locating" }
   | { readonly name: "connecting"; readonly url: string }
-  | { readonly name: "open"; readonly url: string; readonly node: number; readonly epoch: number; readonly heartbeatMs: number }
+  | {
+      readonly name: "open";
+      readonly url: string;
+      readonly node: number;
+      readonly epoch: number;
+      readonly heartbeatMs: number;
+    }
   | { readonly name: "waiting"; readonly ms: number; readonly why: string }
   | { readonly name: "stopped"; readonly why: string };
 

@@ -1,5 +1,5 @@
-// The client of a Peal cluster for browsers: `connect`. The shell of `session.ts`: it owns the socket, the one timer and
-// the page's events, feeds them to the machine and carries out what that says. It decides nothing.
+// The client of a Peal cluster for browsers: `connect`. The shell of `session.ts`: it owns the socket, the one timer
+// and the page's events, feeds them to the machine and carries out what that says. It decides nothing.
 
 import type { Effect, State } from "./effects.js";
 import { type GapFrame, type Notification, type NotificationFrame, SUBPROTOCOL } from "./frames.js";
@@ -43,7 +43,7 @@ export interface Connection {
   close(): void;
 }
 
-/** Throws a `RangeError` for a user that is none and a `TypeError` for a URL that is none. Everything later is a state. */
+/** Throws a `RangeError` for a user that is none, a `TypeError` for a URL that is none. Everything later is a state. */
 export function connect(options: Options): Connection {
   if (!Number.isSafeInteger(options.user) || options.user < 0) {
     throw new RangeError("user must be an integer from 0 to 2^53 - 1");
@@ -140,8 +140,11 @@ class Shell {
       if (!signal.aborted) this.#feed((now) => this.#session.handleFailed(now, { why: `no socket: ${String(error)}` }));
       return;
     }
-    this.#socket.addEventListener("message", ({ data }) => this.#feed((now) => this.#session.handleFrame(now, String(data))), { signal });
-    this.#socket.addEventListener("close", ({ code, reason }) => this.#feed((now) => this.#session.handleClosed(now, code, reason)), { signal });
+    const session = this.#session;
+    const heard = ({ data }: MessageEvent) => this.#feed((now) => session.handleFrame(now, String(data)));
+    const closed = ({ code, reason }: CloseEvent) => this.#feed((now) => session.handleClosed(now, code, reason));
+    this.#socket.addEventListener("message", heard, { signal });
+    this.#socket.addEventListener("close", closed, { signal });
   }
 
   #deliver(frame: NotificationFrame | GapFrame): void {

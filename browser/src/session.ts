@@ -105,7 +105,8 @@ export class Session {
     if (this.#acks.isDue(now)) return this.#ack(now);
     if (this.#until === undefined || now < this.#until) return [];
     if (this.#state?.name === "waiting") return this.#locate(now);
-    return this.handleFailed(now, { why: this.#state?.name === "locating" ? "locate was not answered" : "no hello in time" });
+    const why = this.#state?.name === "locating" ? "locate was not answered" : "no hello in time";
+    return this.handleFailed(now, { why });
   }
 
   /** The browser's word is a hint (a machine without a network still has its loopback): nothing stops because of it. */

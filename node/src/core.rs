@@ -169,6 +169,8 @@ pub enum Output {
     Park {
         /// The marker that the inbox must have.
         expected: Option<Marker>,
+        /// The marker that it has afterwards.
+        marker: Marker,
         /// In order of offsets for each user.
         entries: Vec<Entry>,
     },
@@ -228,6 +230,7 @@ pub struct Core {
     retry_at: Option<Duration>,
     retry_wait: Duration,
     draining: bool,
+    takeover: u32,
     outbox: Outbox,
     now: Duration,
     wall: Timestamp,
@@ -238,7 +241,8 @@ impl Core {
     /// to be read from [`Core::read_position`] on.
     #[must_use]
     pub fn new(generation: Generation, limits: Limits, settled: Settled, found: Option<Marker>) -> Self {
-        let mut parking = Parking::new(settled.marker, settled.floor);
+        let takeover = settled.takeover + 1;
+        let mut parking = Parking::new(takeover, settled.marker, settled.floor);
         let finding = parking.found(found, settled.marker, settled.position);
         let mut core = Self {
             ledger: Ledger::new(settled.position),
@@ -256,6 +260,7 @@ impl Core {
             retry_at: None,
             retry_wait: limits.retry_min,
             draining: false,
+            takeover,
             outbox: Outbox::new(generation),
             now: Duration::ZERO,
             wall: Timestamp::from_millis(0),
@@ -265,6 +270,7 @@ impl Core {
             core.rewind(from);
             core.outbox.drain(); // nothing reads yet; the caller starts at `read_position`
         }
+        core.committer.hurry(core.now);
         core
     }
 
@@ -337,7 +343,12 @@ impl Core {
     }
 
     fn settled(&self) -> Settled {
-        Settled { position: self.ledger.settled(), marker: self.parking.expected(), floor: self.parking.floor() }
+        Settled {
+            position: self.ledger.settled(),
+            marker: self.parking.expected(),
+            floor: self.parking.floor(),
+            takeover: self.takeover,
+        }
     }
 
     fn start_park(&mut self) {
@@ -351,7 +362,8 @@ impl Core {
             Entry { user, offset, expires, value }
         };
         let entries = batch.iter().filter_map(|sequence| ledger.get(*sequence).map(entry)).collect();
-        self.outbox.put(Output::Park { expected, entries });
+        let marker = parking.last();
+        self.outbox.put(Output::Park { expected, marker, entries });
     }
 
     fn parked(&mut self, answer: Result<Parked, Unavailable>) {
@@ -359,9 +371,9 @@ impl Core {
             return;
         }
         match answer {
-            Ok(Parked::Done { marker, floor }) => {
+            Ok(Parked::Done { floor, .. }) => {
                 self.inbox_answered();
-                let batch = self.parking.done(marker, floor);
+                let batch = self.parking.done(floor);
                 self.settle_parked(&batch);
             }
             Ok(Parked::Unexpected { found }) => {
@@ -377,7 +389,7 @@ impl Core {
     }
 
     fn start_fetch(&mut self) {
-        if self.fetching.is_some() || self.parking.suspended() {
+        if self.fetching.is_some() {
             return;
         }
         let mut sessions = Vec::new();

@@ -285,10 +285,9 @@ impl World {
         let done = !matches!(outcome, Outcome::Refused);
         let answered = matches!(outcome, Outcome::Done);
         let input = match asked {
-            Output::Park { expected, entries } => {
+            Output::Park { expected, marker, entries } => {
                 let mut parked = Parked::Unexpected { found: self.inbox.marker };
                 if self.inbox.marker == expected && done {
-                    let marker = expected.unwrap_or(Marker::new(0)).next();
                     self.inbox.marker = Some(marker);
                     for entry in entries {
                         self.inbox.entries.insert((entry.user, entry.offset), entry.value);

@@ -19,6 +19,8 @@ pub struct Settled {
     pub marker: Option<Marker>,
     /// The lowest offset that may still have been parked then.
     pub floor: Option<Offset>,
+    /// How often the partition was taken over.
+    pub takeover: u32,
 }
 
 /// The metadata of a commit.
@@ -26,15 +28,17 @@ pub struct Settled {
 struct Metadata {
     marker: Option<u64>,
     floor: Option<u64>,
+    takeover: u32,
 }
 
 impl Settled {
     /// As the log keeps it.
     #[must_use]
     pub fn to_commit(self) -> Commit {
-        let metadata = Metadata { marker: self.marker.map(Marker::get), floor: self.floor.map(Offset::get) };
-        let metadata = serde_json::to_string(&metadata).unwrap_or_default(); // two integers are always JSON
-        Commit { position: self.position, metadata }
+        let Self { position, marker, floor, takeover } = self;
+        let metadata = Metadata { marker: marker.map(Marker::get), floor: floor.map(Offset::get), takeover };
+        let metadata = serde_json::to_string(&metadata).unwrap_or_default(); // integers are always JSON
+        Commit { position, metadata }
     }
 
     /// From what the log kept.
@@ -47,6 +51,7 @@ impl Settled {
             position: commit.position,
             marker: metadata.marker.map(Marker::new),
             floor: metadata.floor.map(Offset::new),
+            takeover: metadata.takeover,
         })
     }
 }
@@ -120,8 +125,8 @@ mod tests {
 
     #[test]
     fn a_commit_reads_back_what_it_wrote() {
-        let settled = Settled { marker: Some(Marker::new(7)), floor: Some(Offset::new(3)), ..at(12) };
-        assert_eq!(settled.to_commit().metadata, r#"{"marker":7,"floor":3}"#);
+        let settled = Settled { marker: Some(Marker::new(7)), floor: Some(Offset::new(3)), takeover: 2, ..at(12) };
+        assert_eq!(settled.to_commit().metadata, r#"{"marker":7,"floor":3,"takeover":2}"#);
         assert_eq!(Settled::from_commit(&settled.to_commit()).unwrap(), settled);
         assert_eq!(Settled::from_commit(&at(0).to_commit()).unwrap(), at(0));
     }

@@ -1,9 +1,13 @@
 //! Parking: which records go to the inbox next, one batch at a time, and whether the inbox is still the one we know.
 //!
-//! Every batch names the marker it expects. A marker that is missing or lower means that the inbox was wiped or went back
-//! in time: then nothing is parked, and the partition is read again from the replay floor, the lowest offset that may
-//! still be parked. Nothing is parked again before that lower position is committed: markers start anew in an empty inbox,
-//! and a crash in between would take the few batches that were parked again for the many that were lost.
+//! Every batch names the marker it expects and the one it leaves. A marker that is missing or lower means that the inbox
+//! was wiped or went back in time: then nothing is parked, and the partition is read again from the replay floor, the
+//! lowest offset that may still be parked. Nothing is parked again before that lower position is committed, or a crash in
+//! between would take the few batches that were parked again for the many that were lost.
+//!
+//! No two batches ever leave the same marker, whatever became of the first: its upper bits count the takeovers of the
+//! partition, which are committed before anything is parked, and its lower bits this takeover's attempts. So an inbox that
+//! was wiped, filled again and then restored from an old snapshot is recognised as old.
 //!
 //! Does no IO and holds no records; those are the ledger's.
 
@@ -23,10 +27,15 @@ pub(super) enum Finding {
     Lost(Position),
 }
 
+/// Bits of a marker that count attempts: a trillion, so a takeover does not run out at any rate.
+const ATTEMPT_BITS: u32 = 40;
+
 /// The queue to the inbox of one partition.
 #[derive(Debug)]
 pub(super) struct Parking {
     expected: Option<Marker>,
+    /// The highest marker that any batch may have left.
+    last: Marker,
     floor: Option<Offset>,
     waiting: VecDeque<Sequence>,
     in_flight: Option<Vec<Sequence>>,
@@ -36,9 +45,10 @@ pub(super) struct Parking {
 }
 
 impl Parking {
-    /// Goes on from what the last commit said.
-    pub(super) fn new(expected: Option<Marker>, floor: Option<Offset>) -> Self {
-        Self { expected, floor, waiting: VecDeque::new(), in_flight: None, stale: false, suspended: false }
+    /// Goes on from what the last commit said, suspended until this takeover is committed.
+    pub(super) fn new(takeover: u32, expected: Option<Marker>, floor: Option<Offset>) -> Self {
+        let last = Marker::new(u64::from(takeover) << ATTEMPT_BITS);
+        Self { expected, last, floor, waiting: VecDeque::new(), in_flight: None, stale: false, suspended: true }
     }
 
     /// A record is to be parked.
@@ -46,7 +56,7 @@ impl Parking {
         self.waiting.push_back(sequence);
     }
 
-    /// Starts the next batch of at most `max` records, unless one is in flight, a rewind is not committed yet, or `keep`
+    /// Starts the next batch of at most `max` records, unless one is in flight, nothing may be parked yet, or `keep`
     /// keeps none of those that wait.
     pub(super) fn start(&mut self, max: usize, keep: impl Fn(Sequence) -> bool) -> Option<&[Sequence]> {
         if self.in_flight.is_some() || self.suspended {
@@ -63,8 +73,14 @@ impl Parking {
         if batch.is_empty() {
             return None;
         }
+        self.last = self.last.next();
         self.in_flight = Some(batch);
         self.in_flight.as_deref()
+    }
+
+    /// The marker that the batch in flight leaves.
+    pub(super) fn last(&self) -> Marker {
+        self.last
     }
 
     /// Takes note that the batch in flight was answered; whether the answer counts.
@@ -78,8 +94,8 @@ impl Parking {
     }
 
     /// The batch in flight is durable: whose records are parked now.
-    pub(super) fn done(&mut self, marker: Marker, floor: Option<Offset>) -> Vec<Sequence> {
-        self.expected = Some(marker);
+    pub(super) fn done(&mut self, floor: Option<Offset>) -> Vec<Sequence> {
+        self.expected = Some(self.last);
         self.floor = floor;
         self.in_flight.take().unwrap_or_default()
     }
@@ -97,6 +113,7 @@ impl Parking {
     pub(super) fn found(&mut self, found: Option<Marker>, expected: Option<Marker>, settled: Position) -> Finding {
         if found >= expected {
             self.expected = self.expected.max(found);
+            self.last = self.last.max(found.unwrap_or(self.last));
             return Finding::Whole;
         }
         self.expected = found;
@@ -113,12 +130,12 @@ impl Parking {
         self.suspended = true;
     }
 
-    /// The rewind is committed.
+    /// The takeover, or the rewind, is committed.
     pub(super) fn resume(&mut self) {
         self.suspended = false;
     }
 
-    /// Whether a rewind is not committed yet.
+    /// Whether the takeover, or a rewind, is not committed yet.
     pub(super) fn suspended(&self) -> bool {
         self.suspended
     }
@@ -140,7 +157,7 @@ mod tests {
 
     fn found(floor: Option<u64>, expected: Option<u64>, found: Option<u64>) -> (Finding, Option<u64>) {
         let marker = |number: Option<u64>| number.map(Marker::new);
-        let mut parking = Parking::new(marker(expected), floor.map(Offset::new));
+        let mut parking = Parking::new(0, marker(expected), floor.map(Offset::new));
         let finding = parking.found(marker(found), marker(expected), Position::at(Offset::new(50)));
         (finding, parking.expected().map(Marker::get))
     }
@@ -167,16 +184,20 @@ mod tests {
 
     #[test]
     fn a_batch_that_failed_goes_first_again_and_settled_records_are_left_out() {
-        let mut parking = Parking::new(None, None);
+        let mut parking = Parking::new(1, None, None);
         let [a, b, c] = [Sequence::START, Sequence::START.next(), Sequence::START.next().next()];
         parking.push(a);
         parking.push(b);
         parking.push(c);
+        assert_eq!(parking.start(2, |_| true), None, "the takeover is not committed");
+        parking.resume();
         assert_eq!(parking.start(2, |_| true), Some(&[a, b][..]));
+        let first = parking.last();
         assert_eq!(parking.start(2, |_| true), None, "one batch at a time");
         parking.again();
         assert_eq!(parking.start(9, |sequence| sequence != b), Some(&[a, c][..]));
-        assert_eq!(parking.done(Marker::new(1), None), [a, c]);
+        assert!(parking.last() > first, "no two attempts leave the same marker");
+        assert_eq!(parking.done(None), [a, c]);
         assert_eq!(parking.start(9, |_| true), None);
     }
 }

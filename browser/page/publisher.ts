@@ -1,0 +1,68 @@
+// What the page asks of the publisher that served it, over HTTP. Sockets are the client's (`peal.ts`).
+
+const TIMEOUT_MS = 10_000;
+
+/** An answer that is no success, as RFC 9457 tells it, or as near to that as the answer allows. */
+export class Problem extends Error {
+  readonly status: number | undefined;
+  readonly detail: string;
+
+  constructor(title: string, status: number | undefined, detail: string) {
+    super(title);
+    this.status = status;
+    this.detail = detail;
+  }
+
+  /** One line for people: `Unknown community (404): no such community`. */
+  override toString(): string {
+    const status = this.status === undefined ? "" : ` (${this.status})`;
+    return `${this.message}${status}${this.detail === "" ? "" : `: ${this.detail}`}`;
+  }
+}
+
+/** Resolves to the event's id once the event is durable; every member will be rung. */
+export function join(community: number, user: number): Promise<string> {
+  return publish(`v1/communities/${community}/joins`, { user });
+}
+
+export function post(community: number, text: string): Promise<string> {
+  return publish(`v1/communities/${community}/events`, { kind: "community.posted", data: { text } });
+}
+
+/** How far the fan-out of an event has come: at least `state`, `members` and `published`. */
+export async function account(event: string): Promise<Record<string, unknown>> {
+  return record(await request(`v1/events/${encodeURIComponent(event)}`));
+}
+
+async function publish(path: string, body: unknown): Promise<string> {
+  const answer = record(await request(path, { method: "POST", body: JSON.stringify(body) }));
+  if (typeof answer["event"] === "string") return answer["event"];
+  throw new Problem("The publisher named no event", undefined, "");
+}
+
+async function request(path: string, init: RequestInit = {}): Promise<unknown> {
+  const headers = { accept: "application/json, application/problem+json", "content-type": "application/json" };
+  let response: Response;
+  try {
+    response = await fetch(path, { ...init, headers, signal: AbortSignal.timeout(TIMEOUT_MS) });
+  } catch {
+    throw new Problem("The publisher cannot be reached", undefined, "is the cluster up?");
+  }
+  const answer: unknown = await response.json().catch(() => undefined);
+  if (response.ok) return answer;
+  const { title, detail } = record(answer);
+  throw new Problem(
+    typeof title === "string" ? title : `The publisher answered ${response.statusText || "an error"}`,
+    response.status,
+    typeof detail === "string" ? detail : retryHint(response),
+  );
+}
+
+function retryHint(response: Response): string {
+  const seconds = response.headers.get("retry-after");
+  return seconds === null ? "" : `try again in ${seconds} s`;
+}
+
+function record(value: unknown): Record<string, unknown> {
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+}
