@@ -500,9 +500,8 @@ impl Core {
         }
         self.committer.hurry(self.now);
         self.outbox.put(Output::Rewind { to });
-        for user in self.ledger.rewind(to) {
-            self.forget_unsettled(user);
-        }
+        self.ledger.rewind(to);
+        self.forget_unsettled();
     }
 
     fn tick(&mut self) {

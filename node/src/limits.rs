@@ -57,3 +57,28 @@ impl Default for Limits {
         }
     }
 }
+
+/// How long a socket may wait for its hello: its partition may be starting, or its store be away.
+pub const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a client may take to answer a close before the connection is dropped.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long a leaving node tries to park and commit what is unsettled. What is left is read again by whoever comes next.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Reports of sockets that wait for one partition; a socket beyond it waits, its partition never does.
+pub const REPORTS_MAX: usize = 1_024;
+
+/// Reports taken at a time, so that reading and reports take turns.
+pub const REPORTS_PER_TURN: usize = 256;
+
+/// A socket reports what it wrote each time this part of its budget went out.
+pub const WRITTEN_REPORTS_PER_BUDGET: usize = 4;
+
+/// Bytes a socket reads at a time: a client sends acks of some 50 bytes, and the buffer is there for idle sockets as well.
+pub const SOCKET_READ_BYTES: usize = 512;
+
+/// Bytes that a socket gathers before it writes, unless it has nothing more to send: ten frames in one write cost an
+/// eighth of ten writes.
+pub const SOCKET_WRITE_BYTES: usize = 2_048;

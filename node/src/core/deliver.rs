@@ -165,14 +165,16 @@ impl Core {
         }
     }
 
-    /// The user's unsettled records are read again.
-    pub(super) fn forget_unsettled(&mut self, user_id: UserId) {
-        let Some(user) = self.users.get_mut(&user_id) else { return };
-        user.rewind();
-        for session in user.sessions.clone() {
+    /// All records are read again, and the inbox is not the one that sockets were replayed from.
+    pub(super) fn forget_unsettled(&mut self) {
+        self.users.values_mut().for_each(User::rewind);
+        self.users.retain(|_, user| !user.is_idle());
+        self.sessions.values_mut().for_each(|session| session.replayed = None);
+        let mut waiting: Vec<_> = self.sessions.keys().copied().collect();
+        waiting.sort_unstable();
+        for session in waiting {
             self.pump(session); // it may have waited for a record that was on its way to the inbox
         }
-        self.settle_seen(user_id);
     }
 
     /// Gives a socket a page of its user's inbox; `durable` is up to where it held everything that was parked.

@@ -112,14 +112,12 @@ impl Ledger {
         self.slots.len()
     }
 
-    /// Forgets everything and goes on from `read`; gives back whose records were forgotten, in order, with repeats.
-    pub(super) fn rewind(&mut self, read: Position) -> Vec<UserId> {
-        let users = self.slots.iter().filter_map(|slot| Some(slot.held.as_ref()?.user)).collect();
+    /// Forgets everything and goes on from `read`.
+    pub(super) fn rewind(&mut self, read: Position) {
         self.first.0 += self.slots.len() as u64;
         self.slots.clear();
         self.bytes = 0;
         self.read = read;
-        users
     }
 }
 
