@@ -180,7 +180,7 @@ impl Session {
         self.report(Report::Input(Input::Written { session: self.id, bytes })).await
     }
 
-    async fn report(&self, report: Report) -> Result<(), End> {
+    async fn report(&mut self, report: Report) -> Result<(), End> {
         let gone = |_| End::Close(CloseCode::GoingAway, "the node is leaving; reconnect".into());
         self.reports.send(report).await.map_err(gone)
     }
@@ -191,12 +191,12 @@ impl Session {
     }
 
     async fn feed(&mut self, message: Message) -> Result<(), End> {
-        self.while_writing(Pin::poll_ready).await?;
+        self.while_writing(|socket, context| socket.poll_ready(context)).await?;
         Pin::new(&mut self.socket).start_send(message).map_err(|_| End::Gone)
     }
 
     async fn flush(&mut self) -> Result<(), End> {
-        self.while_writing(Pin::poll_flush).await
+        self.while_writing(|socket, context| socket.poll_flush(context)).await
     }
 
     /// Waits for the network; gives up when the partition says close, or at the second ping of one wait.
@@ -257,7 +257,7 @@ fn fault(error: &axum::Error) -> Option<String> {
 }
 
 /// The most of a reason that a close frame takes.
-fn cut(reason: &str) -> &str {
+pub(crate) fn cut(reason: &str) -> &str {
     let mut end = reason.len().min(CLOSE_REASON_BYTES_MAX);
     while !reason.is_char_boundary(end) {
         end -= 1;

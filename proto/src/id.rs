@@ -5,6 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::limits::{EVENT_ID_CHARS_MAX, INTEGER_MAX};
@@ -40,8 +41,7 @@ fn parse_integer(what: &'static str, text: &str) -> Result<u64, InvalidId> {
 macro_rules! integer_id {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "u64")]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
         pub struct $name(u64);
 
         impl $name {
@@ -79,12 +79,38 @@ macro_rules! integer_id {
             }
         }
 
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_u64(IntegerVisitor { what: $what }).map(Self)
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 self.0.fmt(f)
             }
         }
     };
+}
+
+/// Reads an integer id; a wrong type is told in the words of the id, not as "expected u64".
+struct IntegerVisitor {
+    what: &'static str,
+}
+
+impl Visitor<'_> for IntegerVisitor {
+    type Value = u64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} as an integer from 0 to {INTEGER_MAX} (2^53-1)", self.what)
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<u64, E> {
+        if number > INTEGER_MAX {
+            return Err(E::custom(InvalidId::Integer { what: self.what, given: number.to_string() }));
+        }
+        Ok(number)
+    }
 }
 
 integer_id!(

@@ -9,6 +9,7 @@
 pub mod id;
 pub mod time;
 
+pub mod dead_letter;
 pub mod event;
 pub mod notification;
 
@@ -26,6 +27,7 @@ pub mod name;
 
 pub use close::CloseCode;
 pub use cursor::{Cursor, Position};
+pub use dead_letter::DeadLetter;
 pub use event::{Event, Kind};
 pub use id::{CommunityId, EventId, Generation, NodeId, Offset, Partition, UserId};
 pub use name::Topic;

@@ -4,6 +4,7 @@
 //! frames share one write to the network. Nothing is allocated while a socket is idle. How much may wait is the core's
 //! business, which counts the bytes.
 
+use std::fmt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
@@ -29,12 +30,18 @@ pub(crate) enum Mail {
 }
 
 /// Shared by a partition and one socket.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Mailbox {
     waiting: AtomicCell<Option<Box<Batch>>>,
     ping: AtomicBool,
     close: OnceLock<(CloseCode, String)>,
     waker: AtomicWaker,
+}
+
+impl fmt::Debug for Mailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mailbox").field("close", &self.close).finish_non_exhaustive()
+    }
 }
 
 impl Mailbox {

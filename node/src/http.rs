@@ -1,0 +1,199 @@
+//! The node over HTTP: opening a socket, finding the owner of a user, and what an operator asks.
+//!
+//! Owns what is checked before a socket is upgraded. A browser can't read the status of a refused upgrade, so what its
+//! client got wrong is told as a close code and a reason; everything else is a problem (RFC 9457).
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use peal_proto::frame::Hello;
+use peal_proto::limits::CLIENT_FRAME_BYTES_MAX;
+use peal_proto::name::SUBPROTOCOL;
+use peal_proto::{CloseCode, Cursor, Problem, ProblemKind, Topic, UserId};
+use peal_serve::telemetry::metrics_page;
+use peal_serve::{Failure, Query, from_text, healthz, with_fallbacks};
+use serde::{Deserialize, Serialize};
+use tower_http::cors::CorsLayer;
+
+use crate::core::SessionId;
+use crate::limits::{SOCKET_READ_BYTES, SOCKET_WRITE_BYTES, WRITTEN_REPORTS_PER_BUDGET};
+use crate::session::{Mailbox, Session, cut};
+use crate::shard::{Health, ShardHandle};
+use crate::state::NodeState;
+
+/// How long a client waits before it tries a node again that is not ready.
+const NOT_READY_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// All routes of a node.
+pub(crate) fn router(state: Arc<NodeState>) -> Router {
+    let api = Router::new()
+        .route("/v1/locate", get(locate))
+        .layer(CorsLayer::permissive())
+        .route("/v1/socket", get(socket))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics_page));
+    with_fallbacks(api).with_state(state)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LocateQuery {
+    #[serde(deserialize_with = "from_text")]
+    user: UserId,
+}
+
+/// Who owns a user.
+#[derive(Debug, Serialize)]
+struct Location {
+    user: UserId,
+    node: u32,
+    epoch: u64,
+    url: String,
+}
+
+async fn locate(State(node): State<Arc<NodeState>>, Query(query): Query<LocateQuery>) -> Json<Location> {
+    let map = node.map.borrow().clone();
+    let (owner, url) = map.owner(query.user);
+    Json(Location { user: query.user, node: owner.get(), epoch: map.epoch(), url: url.to_owned() })
+}
+
+/// The query of `/v1/socket`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SocketQuery {
+    #[serde(deserialize_with = "from_text")]
+    user: UserId,
+    #[serde(default, deserialize_with = "cursor_from_text")]
+    cursor: Option<Cursor>,
+}
+
+fn cursor_from_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Cursor>, D::Error> {
+    from_text(deserializer).map(Some)
+}
+
+async fn socket(State(node): State<Arc<NodeState>>, request: Request) -> Response {
+    let (mut parts, _) = request.into_parts();
+    let query = Query::<SocketQuery>::from_request_parts(&mut parts, &()).await;
+    let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
+        Ok(upgrade) => tuned(upgrade),
+        Err(rejection) => return query.map_or_else(IntoResponse::into_response, |_| not_a_handshake(&rejection)),
+    };
+    let Query(query) = match query {
+        Ok(query) => query,
+        Err(failure) => return refuse_in_words(upgrade, failure.problem.detail),
+    };
+    match node.admit(&query) {
+        Ok(shard) => upgrade.on_upgrade(move |socket| open(node, shard, query, socket)),
+        Err(failure) => failure.into_response(),
+    }
+}
+
+fn tuned(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
+    upgrade
+        .protocols([SUBPROTOCOL])
+        .read_buffer_size(SOCKET_READ_BYTES)
+        .write_buffer_size(SOCKET_WRITE_BYTES)
+        .max_message_size(CLIENT_FRAME_BYTES_MAX)
+        .max_frame_size(CLIENT_FRAME_BYTES_MAX)
+}
+
+fn not_a_handshake(rejection: &WebSocketUpgradeRejection) -> Response {
+    let detail = format!("/v1/socket takes a WebSocket handshake (RFC 6455) of subprotocol {SUBPROTOCOL}: {rejection}");
+    Failure::invalid(detail).into_response()
+}
+
+/// Accepts the upgrade in order to close it with a reason that a page can read.
+fn refuse_in_words(upgrade: WebSocketUpgrade, detail: String) -> Response {
+    metrics::counter!("peal_node_sessions_refused_total", "reason" => "invalid-query").increment(1);
+    upgrade.on_upgrade(async move |socket| close(socket, CloseCode::ProtocolError, &detail).await)
+}
+
+async fn close(mut socket: WebSocket, code: CloseCode, reason: &str) {
+    let frame = CloseFrame { code: code.number(), reason: cut(reason).into() };
+    let closed = tokio::time::timeout(crate::limits::CLOSE_TIMEOUT, socket.send(Message::Close(Some(frame)))).await;
+    tracing::debug!(?closed, %code, reason, "refused a socket");
+}
+
+impl NodeState {
+    /// The partition that a socket belongs to, if it belongs here and may open now.
+    fn admit(&self, query: &SocketQuery) -> Result<ShardHandle, Failure> {
+        let map = self.map.borrow();
+        let (owner, url) = map.owner(query.user);
+        if owner != self.id {
+            let detail = format!("user {} belongs to node {owner}, not {}; connect to {url}", query.user, self.id);
+            return Err(Problem::new(ProblemKind::WrongNode, detail).at(url).into());
+        }
+        let shard = self.shards.get(&map.partition(query.user)).filter(|shard| shard.health() != Health::Left);
+        shard.cloned().ok_or_else(|| {
+            Failure::unavailable(format!("node {} is leaving; try again", self.id), NOT_READY_RETRY_AFTER)
+        })
+    }
+
+    /// Whether a cursor names a position that the log has reached.
+    async fn is_known(&self, shard: &ShardHandle, query: &SocketQuery) -> Result<(), String> {
+        let Some(cursor) = query.cursor.filter(|cursor| cursor.generation == self.log.generation()) else {
+            return Ok(());
+        };
+        if shard.has_read(cursor.position) {
+            return Ok(());
+        }
+        // After a restart a client may well be ahead of a partition that reads again from its commit.
+        let partition = self.map.borrow().partition(query.user);
+        match self.log.end(Topic::Notifications, partition).await {
+            Ok(end) if cursor.position <= end => Ok(()),
+            Ok(end) => Err(format!("cursor {cursor} is ahead of the log, which ends at {}.{end}", cursor.generation)),
+            Err(error) => {
+                tracing::warn!(%error, "a cursor could not be checked against the log");
+                Ok(())
+            }
+        }
+    }
+}
+
+async fn open(node: Arc<NodeState>, shard: ShardHandle, query: SocketQuery, socket: WebSocket) {
+    if let Err(reason) = node.is_known(&shard, &query).await {
+        return close(socket, CloseCode::ProtocolError, &reason).await;
+    }
+    metrics::counter!("peal_node_sessions_opened_total").increment(1);
+    let id = SessionId::new(node.sessions.fetch_add(1, Ordering::Relaxed));
+    let heartbeat_ms = u64::try_from(node.limits.heartbeat.as_millis()).unwrap_or(u64::MAX);
+    let epoch = node.map.borrow().epoch();
+    let start = Cursor { generation: node.log.generation(), position: peal_proto::Position::START };
+    let session = Session {
+        id,
+        socket,
+        mailbox: Arc::<Mailbox>::default(),
+        reports: shard.reports,
+        hello: Hello { user: query.user, node: node.id, epoch, cursor: start, heartbeat_ms },
+        report_bytes: node.limits.session_bytes_max / WRITTEN_REPORTS_PER_BUDGET,
+    };
+    session.run(query.cursor).await;
+}
+
+/// What `/readyz` answers.
+#[derive(Debug, Serialize)]
+struct Readiness {
+    ready: bool,
+    partitions: usize,
+    starting: usize,
+    reading: usize,
+    waiting: usize,
+}
+
+async fn readyz(State(node): State<Arc<NodeState>>) -> (StatusCode, Json<Readiness>) {
+    let count = |health| node.shards.values().filter(|shard| shard.health() == health).count();
+    let partitions = node.shards.len();
+    let (starting, reading, waiting) = (count(Health::Starting), count(Health::Reading), count(Health::Waiting));
+    let ready = reading == partitions;
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(Readiness { ready, partitions, starting, reading, waiting }))
+}

@@ -1,0 +1,420 @@
+//! The shell of one partition: the one task that owns its log reader, its calls to the inbox and its sockets' mailboxes.
+//!
+//! Drains what the core wants done, waits for whatever happens next, and feeds it to the core. It decides nothing about
+//! notifications; what it does decide is what to do when a store does not answer: wait, and try again.
+
+mod calls;
+mod takeover;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use metrics::{Counter, Gauge, counter, gauge};
+use peal_proto::{DeadLetter, NodeId, Partition, Position, Topic, UserId};
+use peal_serve::Clock;
+use peal_store::log::{Headers, NewRecord, Reader, Record};
+use peal_store::{StoreError, Stores};
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use self::calls::Call;
+use crate::core::{Core, Frame, Input, Output, SessionId};
+use crate::limits::{DRAIN_TIMEOUT, Limits, REPORTS_MAX, REPORTS_PER_TURN};
+use crate::session::{Batch, Mailbox, Report};
+
+/// What a partition is doing, for `/readyz`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Health {
+    /// It has not read its commit yet.
+    Starting = 0,
+    /// It reads and delivers.
+    Reading = 1,
+    /// A store did not answer; it tries again.
+    Waiting = 2,
+    /// It has left.
+    Left = 3,
+}
+
+/// What others hold of a partition.
+#[derive(Debug, Clone)]
+pub(crate) struct ShardHandle {
+    pub(crate) reports: mpsc::Sender<Report>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    read_position: AtomicU64,
+    health: AtomicU8,
+}
+
+impl Shared {
+    /// A store answered, or did not.
+    fn note(&self, answered: bool) {
+        let (from, to) = if answered { (Health::Waiting, Health::Reading) } else { (Health::Reading, Health::Waiting) };
+        let changed = self.health.compare_exchange(from as u8, to as u8, Ordering::Relaxed, Ordering::Relaxed);
+        tracing::trace!(?changed, answered, "health");
+    }
+}
+
+impl ShardHandle {
+    /// Whether the partition has read up to here, so that a cursor may say so.
+    pub(crate) fn has_read(&self, position: Position) -> bool {
+        position.next().get() <= self.shared.read_position.load(Ordering::Relaxed)
+    }
+
+    /// What the partition is doing.
+    pub(crate) fn health(&self) -> Health {
+        match self.shared.health.load(Ordering::Relaxed) {
+            0 => Health::Starting,
+            1 => Health::Reading,
+            2 => Health::Waiting,
+            _ => Health::Left,
+        }
+    }
+}
+
+/// A socket as its partition holds it.
+struct Socket {
+    mailbox: Arc<Mailbox>,
+    /// Frames since the outputs were last carried out.
+    frames: Batch,
+}
+
+/// One partition of one node.
+pub(crate) struct Shard {
+    partition: Partition,
+    stores: Stores,
+    clock: Clock,
+    limits: Limits,
+    reports: mpsc::Receiver<Report>,
+    shared: Arc<Shared>,
+    sockets: HashMap<SessionId, Socket>,
+    /// Sockets with new frames, in the order of the first.
+    touched: Vec<SessionId>,
+    /// At most one of each kind.
+    calls: FuturesUnordered<Call>,
+    reader: Option<Box<dyn Reader>>,
+    /// The log did not answer: it is not read before then.
+    read_at: Duration,
+    drain_until: Option<Duration>,
+    meters: Meters,
+}
+
+/// What one partition counts; the handles are kept because looking one up costs seven times as much as counting.
+struct Meters {
+    read: Counter,
+    sent: Counter,
+    parked: Counter,
+    gaps: Counter,
+    rewinds: Counter,
+    sessions: Gauge,
+}
+
+impl Meters {
+    fn new(node: NodeId) -> Self {
+        let node = node.to_string();
+        let count = |name: &'static str| counter!(name, "node" => node.clone());
+        Self {
+            read: count("peal_node_records_read_total"),
+            sent: count("peal_node_notifications_sent_total"),
+            parked: count("peal_node_notifications_parked_total"),
+            gaps: count("peal_node_gaps_total"),
+            rewinds: count("peal_node_rewinds_total"),
+            sessions: gauge!("peal_node_sessions", "node" => node.clone()),
+        }
+    }
+}
+
+impl Shard {
+    pub(crate) fn new(
+        node: NodeId,
+        partition: Partition,
+        stores: Stores,
+        clock: Clock,
+        limits: Limits,
+    ) -> (Self, ShardHandle) {
+        let (sender, reports) = mpsc::channel(REPORTS_MAX);
+        let shared = Arc::<Shared>::default();
+        let handle = ShardHandle { reports: sender, shared: Arc::clone(&shared) };
+        let shard = Self {
+            partition,
+            stores,
+            clock,
+            limits,
+            reports,
+            shared,
+            sockets: HashMap::new(),
+            touched: Vec::new(),
+            calls: FuturesUnordered::new(),
+            reader: None,
+            read_at: Duration::ZERO,
+            drain_until: None,
+            meters: Meters::new(node),
+        };
+        (shard, handle)
+    }
+
+    /// Takes the partition over and serves it until `stop`; then closes its sockets, parks, commits and returns.
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        if let Some(core) = self.take_over(&stop).await {
+            self.serve(core, &stop).await;
+        }
+        self.set_health(Health::Left);
+    }
+
+    async fn serve(&mut self, mut core: Core, stop: &CancellationToken) {
+        let mut reports = Vec::with_capacity(REPORTS_PER_TURN);
+        loop {
+            self.pass_time(&mut core, stop);
+            self.carry_out(&mut core);
+            if self.has_drained(&core) {
+                return;
+            }
+            self.open_reader(&core).await;
+            let pause = self.pause(&mut core);
+            let reads = core.takes_records();
+            tokio::select! {
+                biased;
+                () = stop.cancelled(), if self.drain_until.is_none() => {}
+                Some(input) = self.calls.next(), if !self.calls.is_empty() => self.feed(&mut core, input),
+                batch = next_batch(&mut self.reader), if reads => self.take_batch(&mut core, batch, stop).await,
+                count = self.reports.recv_many(&mut reports, REPORTS_PER_TURN) => {
+                    if count == 0 {
+                        return; // the node was dropped
+                    }
+                }
+                () = sleep(pause) => {}
+            }
+            // Reports get their turn even while the log always has more.
+            while reports.len() < REPORTS_PER_TURN
+                && let Ok(report) = self.reports.try_recv()
+            {
+                reports.push(report);
+            }
+            for report in reports.drain(..) {
+                self.take_report(&mut core, report);
+            }
+        }
+    }
+
+    fn pass_time(&mut self, core: &mut Core, stop: &CancellationToken) {
+        let now = self.clock.uptime();
+        if core.due().is_some_and(|due| due <= now) {
+            self.feed(core, Input::Tick);
+        }
+        if stop.is_cancelled() && self.drain_until.is_none() {
+            self.drain_until = Some(now + DRAIN_TIMEOUT);
+            self.feed(core, Input::Drain);
+        }
+        self.shared.read_position.store(core.read_position().next().get(), Ordering::Relaxed);
+    }
+
+    fn has_drained(&self, core: &Core) -> bool {
+        let Some(until) = self.drain_until else { return false };
+        if self.clock.uptime() >= until {
+            tracing::warn!(partition = self.partition.get(), "left before everything was settled; it is read again");
+            return true;
+        }
+        core.is_drained()
+    }
+
+    /// How long nothing is due.
+    fn pause(&mut self, core: &mut Core) -> Duration {
+        /// A wake-up when there is nothing to wait for; harmless, and rare.
+        const IDLE: Duration = Duration::from_secs(3600);
+        let now = self.clock.uptime();
+        let reopen = self.reader.is_none().then_some(self.read_at);
+        let due = [core.due(), reopen, self.drain_until].into_iter().flatten().min();
+        due.map_or(IDLE, |due| due.saturating_sub(now))
+    }
+
+    fn feed(&mut self, core: &mut Core, input: Input) {
+        core.handle(self.clock.uptime(), self.clock.now(), input);
+    }
+
+    fn take_report(&mut self, core: &mut Core, report: Report) {
+        match report {
+            Report::Opened { session, user, cursor, mailbox } => {
+                self.sockets.insert(session, Socket { mailbox, frames: Batch::new() });
+                self.meters.sessions.increment(1);
+                self.feed(core, Input::Opened { session, user, cursor });
+            }
+            Report::Input(input) => {
+                if let Input::Closed { session } = input {
+                    self.forget(session);
+                }
+                self.feed(core, input);
+            }
+        }
+        self.carry_out(core);
+    }
+
+    fn forget(&mut self, session: SessionId) -> Option<Socket> {
+        let socket = self.sockets.remove(&session)?;
+        self.meters.sessions.decrement(1);
+        Some(socket)
+    }
+
+    async fn take_batch(&mut self, core: &mut Core, batch: Result<Vec<Record>, StoreError>, stop: &CancellationToken) {
+        let records = match batch {
+            Ok(records) => records,
+            Err(error) => return self.log_failed(&error),
+        };
+        self.set_health(Health::Reading);
+        self.meters.read.increment(records.len() as u64);
+        for record in records {
+            let offset = record.offset;
+            let input = match notification(&record) {
+                Ok(user) => {
+                    let Record { headers, value, .. } = record;
+                    Input::Record { offset, user, expires: headers.expires, value }
+                }
+                Err(reason) => {
+                    if !self.dead_letter(&record, reason, stop).await {
+                        return;
+                    }
+                    Input::Skipped { offset }
+                }
+            };
+            self.feed(core, input);
+            self.carry_out(core);
+            if self.reader.is_none() {
+                return; // a rewind: the rest of the batch comes again
+            }
+        }
+    }
+
+    /// Keeps a record that is no notification, with the reason; whether it is kept, and not the node stopped.
+    async fn dead_letter(&mut self, record: &Record, reason: String, stop: &CancellationToken) -> bool {
+        let &Record { offset, key, .. } = record;
+        let partition = self.partition;
+        tracing::warn!(
+            partition = partition.get(),
+            offset = offset.get(),
+            reason,
+            "a poison record goes to the dead letters"
+        );
+        counter!("peal_dead_letters_total", "topic" => Topic::Notifications.name()).increment(1);
+        let letter = DeadLetter::new(reason, Topic::Notifications, partition, offset, key, &record.value).to_json();
+        loop {
+            let key = key.unwrap_or_default();
+            let record = NewRecord { partition, key, headers: Headers::default(), value: letter.clone().into() };
+            match self.stores.log.append(Topic::DeadLetters, vec![record]).await {
+                Ok(_) => return true,
+                Err(error) => self.set_waiting(&error),
+            }
+            tokio::select! {
+                () = stop.cancelled() => return false,
+                () = sleep(self.limits.retry_max) => {}
+            }
+        }
+    }
+
+    fn log_failed(&mut self, error: &StoreError) {
+        self.set_waiting(error);
+        self.reader = None;
+        self.read_at = self.clock.uptime() + self.limits.retry_max;
+    }
+
+    async fn open_reader(&mut self, core: &Core) {
+        if self.reader.is_some() || self.clock.uptime() < self.read_at || self.drain_until.is_some() {
+            return;
+        }
+        let log = &self.stores.log;
+        match log.reader(Topic::Notifications, self.partition, core.read_position()).await {
+            Ok(reader) => {
+                self.reader = Some(reader);
+                self.set_health(Health::Reading);
+            }
+            Err(error) => self.log_failed(&error),
+        }
+    }
+
+    fn set_health(&self, health: Health) {
+        self.shared.health.store(health as u8, Ordering::Relaxed);
+    }
+
+    fn set_waiting(&self, error: &StoreError) {
+        tracing::warn!(partition = self.partition.get(), %error, "a store did not answer; trying again");
+        self.set_health(Health::Waiting);
+    }
+
+    /// Does what the core wants done.
+    fn carry_out(&mut self, core: &mut Core) {
+        for output in core.outputs() {
+            match output {
+                Output::Send { session, frame } => self.send(session, frame),
+                Output::Ping { session } => {
+                    if let Some(socket) = self.sockets.get(&session) {
+                        socket.mailbox.ping();
+                    }
+                }
+                Output::Close { session, code, reason } => {
+                    if let Some(mut socket) = self.forget(session) {
+                        if !socket.frames.is_empty() {
+                            socket.mailbox.put(&mut socket.frames);
+                        }
+                        socket.mailbox.close(code, reason);
+                    }
+                }
+                Output::Park { expected, marker, entries } => {
+                    self.meters.parked.increment(entries.len() as u64);
+                    self.calls.push(self.park(expected, marker, entries));
+                }
+                Output::Fetch { requests } => self.calls.push(self.fetch(requests)),
+                Output::Trim { trims } => self.calls.push(self.trim(trims)),
+                Output::Commit { settled } => self.calls.push(self.commit(settled)),
+                Output::Rewind { to } => {
+                    self.meters.rewinds.increment(1);
+                    tracing::warn!(
+                        partition = self.partition.get(),
+                        from = to.next().get(),
+                        "the inbox lost what was parked; the log is read again from here"
+                    );
+                    self.reader = None;
+                }
+            }
+        }
+        for session in self.touched.drain(..) {
+            if let Some(socket) = self.sockets.get_mut(&session) {
+                socket.mailbox.put(&mut socket.frames);
+            }
+        }
+    }
+
+    fn send(&mut self, session: SessionId, frame: Frame) {
+        let Some(socket) = self.sockets.get_mut(&session) else { return };
+        match &frame {
+            Frame::Notification { .. } => self.meters.sent.increment(1),
+            Frame::Gap { .. } => self.meters.gaps.increment(1),
+            Frame::Hello { .. } => {}
+        }
+        if socket.frames.is_empty() {
+            self.touched.push(session);
+        }
+        socket.frames.push(frame);
+    }
+}
+
+async fn next_batch(reader: &mut Option<Box<dyn Reader>>) -> Result<Vec<Record>, StoreError> {
+    match reader {
+        Some(reader) => reader.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Whose notification a record is, or why it is none. The value is sent as it is, so all that is asked of it is that a
+/// text frame can carry it.
+fn notification(record: &Record) -> Result<UserId, String> {
+    let key = record.key.ok_or("its key is not a user")?;
+    let user = UserId::new(key).map_err(|error| format!("its key is not a user: {error}"))?;
+    std::str::from_utf8(&record.value).map_err(|error| format!("its value is not UTF-8: {error}"))?;
+    Ok(user)
+}
