@@ -175,6 +175,7 @@ async fn open(node: Arc<NodeState>, shard: ShardHandle, query: SocketQuery, sock
         reports: shard.reports,
         hello: Hello { user: query.user, node: node.id, epoch, cursor: start, heartbeat_ms },
         report_bytes: node.limits.session_bytes_max / WRITTEN_REPORTS_PER_BUDGET,
+        unreported: 0,
     };
     session.run(query.cursor).await;
 }

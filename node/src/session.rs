@@ -55,6 +55,8 @@ pub(crate) struct Session {
     pub(crate) hello: Hello,
     /// A report is due each time this many bytes were written.
     pub(crate) report_bytes: usize,
+    /// Bytes of notifications that were written since the last report.
+    pub(crate) unreported: usize,
 }
 
 /// What happens to a session.
@@ -83,7 +85,7 @@ impl Session {
     async fn greet(&mut self, opened: Report) -> Result<(), End> {
         self.report(opened).await?;
         match poll_fn(|context| self.mailbox.poll(context)).await {
-            Mail::Frames(batch) => self.write(batch).await.map(drop),
+            Mail::Frames(batch) => self.write(batch).await,
             Mail::Close(code, reason) => Err(End::Close(code, reason)),
             Mail::Ping => Ok(()), // a heartbeat is longer than the time-out of hello; harmless if it is not
         }
@@ -91,20 +93,13 @@ impl Session {
 
     async fn converse(&mut self) -> End {
         let mut silent = false;
-        let mut unreported = 0;
         loop {
             let outcome = match poll_fn(|context| self.poll_event(context)).await {
                 Event::Received(message) => {
                     silent = false;
                     self.received(message).await
                 }
-                Event::Mail(Mail::Frames(batch)) => match self.write(batch).await {
-                    Ok(bytes) => {
-                        unreported += bytes;
-                        self.report_written(&mut unreported).await
-                    }
-                    Err(end) => Err(end),
-                },
+                Event::Mail(Mail::Frames(batch)) => self.write(batch).await,
                 Event::Mail(Mail::Ping) if silent => Err(End::Silent),
                 Event::Mail(Mail::Ping) => {
                     silent = true;
@@ -146,19 +141,18 @@ impl Session {
         }
     }
 
-    /// Writes frames and waits until the network took them; the bytes of the notifications among them.
-    async fn write(&mut self, batch: Batch) -> Result<usize, End> {
+    /// Writes frames, waits until the network took them, and reports it when a report is due.
+    async fn write(&mut self, batch: Batch) -> Result<(), End> {
         let size = |frame: &Frame| match frame {
             Frame::Notification { value, .. } => notification_bytes(value.len()),
             Frame::Hello { .. } | Frame::Gap { .. } => 0,
         };
         let mut buffer = BytesMut::with_capacity(batch.iter().map(size).sum());
-        let mut bytes = 0;
         for frame in batch {
             match frame {
                 Frame::Hello { cursor } => write_hello(&mut buffer, &Hello { cursor, ..self.hello }),
                 Frame::Notification { cursor, value } => {
-                    bytes += value.len();
+                    self.unreported += value.len();
                     write_notification(&mut buffer, cursor, &value);
                 }
                 Frame::Gap { from, to, reason } => write_gap(&mut buffer, from, to, reason),
@@ -169,14 +163,10 @@ impl Session {
             }
         }
         self.flush().await?;
-        Ok(bytes)
-    }
-
-    async fn report_written(&mut self, unreported: &mut usize) -> Result<(), End> {
-        if *unreported < self.report_bytes {
+        if self.unreported < self.report_bytes {
             return Ok(());
         }
-        let bytes = std::mem::take(unreported);
+        let bytes = std::mem::take(&mut self.unreported);
         self.report(Report::Input(Input::Written { session: self.id, bytes })).await
     }
 
