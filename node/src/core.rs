@@ -10,6 +10,8 @@
 
 pub mod commit;
 mod deliver;
+mod event;
+mod inbox;
 mod ledger;
 mod parking;
 mod session;
@@ -19,193 +21,18 @@ mod wheel;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
-use bytes::Bytes;
-use peal_proto::frame::GapReason;
-use peal_proto::{CloseCode, Cursor, Generation, Offset, Position, Timestamp, UserId};
-use peal_store::inbox::{Entry, Marker, Page, PageRequest, Parked};
+use peal_proto::{CloseCode, Generation, Position, Timestamp, UserId};
+use peal_store::inbox::Marker;
 
+pub use self::event::{Frame, Input, Output, SessionId, Unavailable};
 use crate::limits::Limits;
 use commit::{Committer, Settled};
+use inbox::Fetching;
 use ledger::{Ledger, Sequence};
 use parking::{Finding, Parking};
 use session::{Outbox, Session};
 use user::User;
 use wheel::Wheel;
-
-/// A socket, by a number that is never given twice by one node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SessionId(u64);
-
-impl SessionId {
-    /// The session of this number.
-    #[must_use]
-    pub const fn new(number: u64) -> Self {
-        Self(number)
-    }
-
-    /// The number.
-    #[must_use]
-    pub const fn get(self) -> u64 {
-        self.0
-    }
-}
-
-/// A store did not answer, or answered that it can't.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unavailable;
-
-/// Everything that can happen to a partition. A list of these replays a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Input {
-    /// A record was read.
-    Record {
-        /// Where it stands.
-        offset: Offset,
-        /// For whom.
-        user: UserId,
-        /// When it is no longer worth delivering.
-        expires: Option<Timestamp>,
-        /// The notification.
-        value: Bytes,
-    },
-    /// A record was read that needs no delivery.
-    Skipped {
-        /// Where it stands.
-        offset: Offset,
-    },
-    /// A socket was opened.
-    Opened {
-        /// Which.
-        session: SessionId,
-        /// Whose.
-        user: UserId,
-        /// Up to where its client has seen everything.
-        cursor: Option<Cursor>,
-    },
-    /// A client acknowledged.
-    Acked {
-        /// At which socket.
-        session: SessionId,
-        /// Everything up to here.
-        cursor: Cursor,
-    },
-    /// A socket wrote some of what it was given.
-    Written {
-        /// Which.
-        session: SessionId,
-        /// Bytes of notifications.
-        bytes: usize,
-    },
-    /// A socket is gone.
-    Closed {
-        /// Which.
-        session: SessionId,
-    },
-    /// The answer to [`Output::Park`].
-    Parked(Result<Parked, Unavailable>),
-    /// The answer to [`Output::Fetch`]: the inbox's marker, read after the pages, and the pages.
-    Fetched(Result<(Option<Marker>, Vec<Page>), Unavailable>),
-    /// The answer to [`Output::Trim`].
-    Trimmed(Result<(), Unavailable>),
-    /// The answer to [`Output::Commit`].
-    Committed(Result<(), Unavailable>),
-    /// The node is leaving: close the sockets, park what is left, commit.
-    Drain,
-    /// Time has passed.
-    Tick,
-}
-
-/// What a socket is to send.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Frame {
-    /// The first frame.
-    Hello {
-        /// Where the socket starts.
-        cursor: Cursor,
-    },
-    /// A notification.
-    Notification {
-        /// Where the client is behind it.
-        cursor: Cursor,
-        /// The record's value.
-        value: Bytes,
-    },
-    /// What could not be kept.
-    Gap {
-        /// Where the client was.
-        from: Cursor,
-        /// Where it is behind the gap.
-        to: Cursor,
-        /// Why.
-        reason: GapReason,
-    },
-}
-
-/// What a partition wants done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Output {
-    /// Give this to the socket.
-    Send {
-        /// Which.
-        session: SessionId,
-        /// What.
-        frame: Frame,
-    },
-    /// Ping the socket, and close it if it has been silent since the last ping.
-    Ping {
-        /// Which.
-        session: SessionId,
-    },
-    /// Close the socket; the core has forgotten it.
-    Close {
-        /// Which.
-        session: SessionId,
-        /// With which code.
-        code: CloseCode,
-        /// In words for a person.
-        reason: String,
-    },
-    /// Park these; one at a time.
-    Park {
-        /// The marker that the inbox must have.
-        expected: Option<Marker>,
-        /// The marker that it has afterwards.
-        marker: Marker,
-        /// In order of offsets for each user.
-        entries: Vec<Entry>,
-    },
-    /// Read these pages, then the marker; one at a time.
-    Fetch {
-        /// Answered in this order.
-        requests: Vec<PageRequest>,
-    },
-    /// Drop these users' entries below the positions; one at a time.
-    Trim {
-        /// By user.
-        trims: Vec<(UserId, Position)>,
-    },
-    /// Commit this; one at a time.
-    Commit {
-        /// How far.
-        settled: Settled,
-    },
-    /// Read the log again from here: what was read from it and not answered is of no use.
-    Rewind {
-        /// The first position to read.
-        to: Position,
-    },
-}
-
-/// A request for pages on its way.
-#[derive(Debug)]
-struct Fetching {
-    /// Whose, and up to where everything parked was durable when it was asked for.
-    sessions: Vec<(SessionId, Position)>,
-    /// The marker then.
-    expected: Option<Marker>,
-    /// The partition was rewound since.
-    stale: bool,
-}
 
 /// One partition's records, users and sockets.
 #[derive(Debug)]
@@ -351,111 +178,6 @@ impl Core {
         }
     }
 
-    fn start_park(&mut self) {
-        let Self { ledger, parking, limits, .. } = self;
-        let expected = parking.expected();
-        let Some(batch) = parking.start(limits.park_batch_max, |sequence| ledger.get(sequence).is_some()) else {
-            return;
-        };
-        let entry = |(offset, held): (Offset, &ledger::Held)| {
-            let ledger::Held { user, value, expires, .. } = held.clone();
-            Entry { user, offset, expires, value }
-        };
-        let entries = batch.iter().filter_map(|sequence| ledger.get(*sequence).map(entry)).collect();
-        let marker = parking.last();
-        self.outbox.put(Output::Park { expected, marker, entries });
-    }
-
-    fn parked(&mut self, answer: Result<Parked, Unavailable>) {
-        if !self.parking.answered() {
-            return;
-        }
-        match answer {
-            Ok(Parked::Done { floor, .. }) => {
-                self.inbox_answered();
-                let batch = self.parking.done(floor);
-                self.settle_parked(&batch);
-            }
-            Ok(Parked::Unexpected { found }) => {
-                self.inbox_answered();
-                self.parking.again();
-                self.marker_found(found, self.parking.expected());
-            }
-            Err(Unavailable) => {
-                self.parking.again();
-                self.inbox_failed();
-            }
-        }
-    }
-
-    fn start_fetch(&mut self) {
-        if self.fetching.is_some() {
-            return;
-        }
-        let mut sessions = Vec::new();
-        let mut requests = Vec::new();
-        while requests.len() < self.limits.pages_max
-            && let Some(id) = self.to_fetch.pop_front()
-        {
-            let Some(session) = self.sessions.get(&id) else { continue };
-            let durable = self.users.get(&session.user).map(User::durable).unwrap_or_default();
-            sessions.push((id, durable));
-            requests.push(PageRequest {
-                user: session.user,
-                from: session.position,
-                entries_max: self.limits.page_entries_max,
-                bytes_max: self.limits.page_bytes_max,
-            });
-        }
-        if !requests.is_empty() {
-            self.fetching = Some(Fetching { sessions, expected: self.parking.expected(), stale: false });
-            self.outbox.put(Output::Fetch { requests });
-        }
-    }
-
-    fn fetched(&mut self, answer: Result<(Option<Marker>, Vec<Page>), Unavailable>) {
-        let Some(Fetching { sessions, expected, stale }) = self.fetching.take() else { return };
-        let pages = match answer {
-            Ok((found, pages)) => {
-                self.inbox_answered();
-                if !stale && self.marker_found(found, expected) == Finding::Whole { pages } else { Vec::new() }
-            }
-            Err(Unavailable) => {
-                self.inbox_failed();
-                Vec::new()
-            }
-        };
-        let mut pages = pages.into_iter();
-        for (id, durable) in sessions {
-            match pages.next() {
-                Some(page) => self.replay(id, page, durable),
-                None => self.to_fetch.push_back(id),
-            }
-        }
-    }
-
-    fn start_trim(&mut self) {
-        if self.trimming.is_none() && !self.to_trim.is_empty() {
-            let trims: Vec<_> = std::mem::take(&mut self.to_trim).into_iter().collect();
-            self.trimming = Some(trims.clone());
-            self.outbox.put(Output::Trim { trims });
-        }
-    }
-
-    fn trimmed(&mut self, answer: Result<(), Unavailable>) {
-        let trims = self.trimming.take().unwrap_or_default();
-        match answer {
-            Ok(()) => self.inbox_answered(),
-            Err(Unavailable) => {
-                for (user, upto) in trims {
-                    let waiting = self.to_trim.entry(user).or_insert(upto);
-                    *waiting = upto.max(*waiting);
-                }
-                self.inbox_failed();
-            }
-        }
-    }
-
     fn committed(&mut self, answer: Result<(), Unavailable>) {
         match answer {
             Ok(()) => {
@@ -473,35 +195,6 @@ impl Core {
             }
             Err(Unavailable) => self.committer.failed(self.now + self.limits.retry_min),
         }
-    }
-
-    fn inbox_answered(&mut self) {
-        self.retry_wait = self.limits.retry_min;
-    }
-
-    fn inbox_failed(&mut self) {
-        self.retry_at = Some(self.now + self.retry_wait);
-        self.retry_wait = (self.retry_wait * 2).min(self.limits.retry_max);
-    }
-
-    fn marker_found(&mut self, found: Option<Marker>, expected: Option<Marker>) -> Finding {
-        let finding = self.parking.found(found, expected, self.ledger.settled());
-        if let Finding::Lost(from) = finding {
-            self.rewind(from);
-        }
-        finding
-    }
-
-    /// The inbox lost something: everything from here on is read again. Cursors hide what comes twice.
-    fn rewind(&mut self, to: Position) {
-        self.parking.rewind();
-        if let Some(fetching) = &mut self.fetching {
-            fetching.stale = true;
-        }
-        self.committer.hurry(self.now);
-        self.outbox.put(Output::Rewind { to });
-        self.ledger.rewind(to);
-        self.forget_unsettled();
     }
 
     fn tick(&mut self) {

@@ -4,17 +4,18 @@
 //! notifications; what it does decide is what to do when a store does not answer: wait, and try again.
 
 mod calls;
+mod handle;
+mod meters;
 mod takeover;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use metrics::{Counter, Gauge, counter, gauge};
-use peal_proto::{DeadLetter, NodeId, Partition, Position, Topic, UserId};
+use metrics::counter;
+use peal_proto::{DeadLetter, NodeId, Partition, Timestamp, Topic, UserId};
 use peal_serve::Clock;
 use peal_store::log::{Headers, NewRecord, Reader, Record};
 use peal_store::{StoreError, Stores};
@@ -23,62 +24,12 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use self::calls::Call;
+use self::handle::Shared;
+pub(crate) use self::handle::{Health, ShardHandle};
+use self::meters::Meters;
 use crate::core::{Core, Frame, Input, Output, SessionId};
 use crate::limits::{DRAIN_TIMEOUT, Limits, REPORTS_MAX, REPORTS_PER_TURN};
 use crate::session::{Batch, Mailbox, Report};
-
-/// What a partition is doing, for `/readyz`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Health {
-    /// It has not read its commit yet.
-    Starting = 0,
-    /// It reads and delivers.
-    Reading = 1,
-    /// A store did not answer; it tries again.
-    Waiting = 2,
-    /// It has left.
-    Left = 3,
-}
-
-/// What others hold of a partition.
-#[derive(Debug, Clone)]
-pub(crate) struct ShardHandle {
-    pub(crate) reports: mpsc::Sender<Report>,
-    shared: Arc<Shared>,
-}
-
-#[derive(Debug, Default)]
-struct Shared {
-    read_position: AtomicU64,
-    health: AtomicU8,
-}
-
-impl Shared {
-    /// A store answered, or did not.
-    fn note(&self, answered: bool) {
-        let (from, to) = if answered { (Health::Waiting, Health::Reading) } else { (Health::Reading, Health::Waiting) };
-        let changed = self.health.compare_exchange(from as u8, to as u8, Ordering::Relaxed, Ordering::Relaxed);
-        tracing::trace!(?changed, answered, "health");
-    }
-}
-
-impl ShardHandle {
-    /// Whether the partition has read up to here, so that a cursor may say so.
-    pub(crate) fn has_read(&self, position: Position) -> bool {
-        position.next().get() <= self.shared.read_position.load(Ordering::Relaxed)
-    }
-
-    /// What the partition is doing.
-    pub(crate) fn health(&self) -> Health {
-        match self.shared.health.load(Ordering::Relaxed) {
-            0 => Health::Starting,
-            1 => Health::Reading,
-            2 => Health::Waiting,
-            _ => Health::Left,
-        }
-    }
-}
 
 /// A socket as its partition holds it.
 struct Socket {
@@ -105,31 +56,6 @@ pub(crate) struct Shard {
     read_at: Duration,
     drain_until: Option<Duration>,
     meters: Meters,
-}
-
-/// What one partition counts; the handles are kept because looking one up costs seven times as much as counting.
-struct Meters {
-    read: Counter,
-    sent: Counter,
-    parked: Counter,
-    gaps: Counter,
-    rewinds: Counter,
-    sessions: Gauge,
-}
-
-impl Meters {
-    fn new(node: NodeId) -> Self {
-        let node = node.to_string();
-        let count = |name: &'static str| counter!(name, "node" => node.clone());
-        Self {
-            read: count("peal_node_records_read_total"),
-            sent: count("peal_node_notifications_sent_total"),
-            parked: count("peal_node_notifications_parked_total"),
-            gaps: count("peal_node_gaps_total"),
-            rewinds: count("peal_node_rewinds_total"),
-            sessions: gauge!("peal_node_sessions", "node" => node.clone()),
-        }
-    }
 }
 
 impl Shard {
@@ -166,7 +92,7 @@ impl Shard {
         if let Some(core) = self.take_over(&stop).await {
             self.serve(core, &stop).await;
         }
-        self.set_health(Health::Left);
+        self.shared.set_health(Health::Left);
     }
 
     async fn serve(&mut self, mut core: Core, stop: &CancellationToken) {
@@ -183,7 +109,10 @@ impl Shard {
             tokio::select! {
                 biased;
                 () = stop.cancelled(), if self.drain_until.is_none() => {}
-                Some(input) = self.calls.next(), if !self.calls.is_empty() => self.feed(&mut core, input),
+                Some(input) = self.calls.next(), if !self.calls.is_empty() => {
+                    let (now, wall) = self.time();
+                    core.handle(now, wall, input);
+                }
                 batch = next_batch(&mut self.reader), if reads => self.take_batch(&mut core, batch, stop).await,
                 count = self.reports.recv_many(&mut reports, REPORTS_PER_TURN) => {
                     if count == 0 {
@@ -198,22 +127,28 @@ impl Shard {
             {
                 reports.push(report);
             }
+            let time = self.time();
             for report in reports.drain(..) {
-                self.take_report(&mut core, report);
+                self.take_report(&mut core, time, report);
             }
         }
     }
 
+    /// The monotonic clock and the time of day, read once for all that happens together.
+    fn time(&self) -> (Duration, Timestamp) {
+        (self.clock.uptime(), self.clock.now())
+    }
+
     fn pass_time(&mut self, core: &mut Core, stop: &CancellationToken) {
-        let now = self.clock.uptime();
+        let (now, wall) = self.time();
         if core.due().is_some_and(|due| due <= now) {
-            self.feed(core, Input::Tick);
+            core.handle(now, wall, Input::Tick);
         }
         if stop.is_cancelled() && self.drain_until.is_none() {
             self.drain_until = Some(now + DRAIN_TIMEOUT);
-            self.feed(core, Input::Drain);
+            core.handle(now, wall, Input::Drain);
         }
-        self.shared.read_position.store(core.read_position().next().get(), Ordering::Relaxed);
+        self.shared.set_read(core.read_position());
     }
 
     fn has_drained(&self, core: &Core) -> bool {
@@ -235,25 +170,21 @@ impl Shard {
         due.map_or(IDLE, |due| due.saturating_sub(now))
     }
 
-    fn feed(&mut self, core: &mut Core, input: Input) {
-        core.handle(self.clock.uptime(), self.clock.now(), input);
-    }
-
-    fn take_report(&mut self, core: &mut Core, report: Report) {
-        match report {
+    fn take_report(&mut self, core: &mut Core, (now, wall): (Duration, Timestamp), report: Report) {
+        let input = match report {
             Report::Opened { session, user, cursor, mailbox } => {
                 self.sockets.insert(session, Socket { mailbox, frames: Batch::new() });
                 self.meters.sessions.increment(1);
-                self.feed(core, Input::Opened { session, user, cursor });
+                Input::Opened { session, user, cursor }
             }
             Report::Input(input) => {
                 if let Input::Closed { session } = input {
                     self.forget(session);
                 }
-                self.feed(core, input);
+                input
             }
-        }
-        self.carry_out(core);
+        };
+        core.handle(now, wall, input);
     }
 
     fn forget(&mut self, session: SessionId) -> Option<Socket> {
@@ -267,8 +198,9 @@ impl Shard {
             Ok(records) => records,
             Err(error) => return self.log_failed(&error),
         };
-        self.set_health(Health::Reading);
+        self.shared.set_health(Health::Reading);
         self.meters.read.increment(records.len() as u64);
+        let (now, wall) = self.time();
         for record in records {
             let offset = record.offset;
             let input = match notification(&record) {
@@ -283,11 +215,7 @@ impl Shard {
                     Input::Skipped { offset }
                 }
             };
-            self.feed(core, input);
-            self.carry_out(core);
-            if self.reader.is_none() {
-                return; // a rewind: the rest of the batch comes again
-            }
+            core.handle(now, wall, input);
         }
     }
 
@@ -331,19 +259,15 @@ impl Shard {
         match log.reader(Topic::Notifications, self.partition, core.read_position()).await {
             Ok(reader) => {
                 self.reader = Some(reader);
-                self.set_health(Health::Reading);
+                self.shared.set_health(Health::Reading);
             }
             Err(error) => self.log_failed(&error),
         }
     }
 
-    fn set_health(&self, health: Health) {
-        self.shared.health.store(health as u8, Ordering::Relaxed);
-    }
-
     fn set_waiting(&self, error: &StoreError) {
         tracing::warn!(partition = self.partition.get(), %error, "a store did not answer; trying again");
-        self.set_health(Health::Waiting);
+        self.shared.set_health(Health::Waiting);
     }
 
     /// Does what the core wants done.
