@@ -1,1 +1,75 @@
-//! publisher
+//! The publisher: takes events in and fans them out to the members of their communities.
+//!
+//! The modules stand in the order of the data: an event is taken in ([`ingest`]: durable, then answered), told to the
+//! [`members`] of its community by the [`fanout`] (exactly once into the notification log), and its poster can ask how far
+//! it is ([`status`]). Who is online, and how a notification reaches them, is the node's business.
+
+mod ingest;
+
+mod fanout;
+mod members;
+
+mod status;
+
+mod http;
+mod ready;
+mod within;
+
+pub mod config;
+pub mod limits;
+
+use std::sync::Arc;
+
+use axum::Router;
+use peal_proto::{Partition, ShardMap};
+use peal_serve::Clock;
+use peal_store::Stores;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+pub use crate::config::Settings;
+use crate::fanout::Fanout;
+pub use crate::fanout::SliceLimits;
+use crate::ingest::{Ingest, Seats};
+
+/// One publisher: its HTTP interface and its fan-out.
+#[derive(Clone)]
+pub struct Publisher {
+    app: Arc<App>,
+}
+
+/// What the handlers of requests share.
+struct App {
+    stores: Stores,
+    clock: Clock,
+    map: watch::Receiver<Arc<ShardMap>>,
+    ingest: Ingest,
+    /// For requests that change members: not those of events, or members that hang would keep events out.
+    members_seats: Seats,
+    fanout: Fanout,
+}
+
+impl Publisher {
+    /// A publisher on these stores. `map` is the shard map that `/v1/locate` answers from.
+    #[must_use]
+    pub fn new(stores: Stores, map: watch::Receiver<Arc<ShardMap>>, clock: Clock, settings: Settings) -> Self {
+        let ingest = Ingest::new(stores.clone(), clock.clone(), &settings);
+        let members_seats = Seats::new(limits::MEMBERS_INFLIGHT_REQUESTS_MAX, 0);
+        let all = || (0..stores.log.partitions()).map(Partition::new).collect();
+        let partitions = settings.fanout_partitions.unwrap_or_else(all);
+        let fanout = Fanout::new(stores.clone(), clock.clone(), settings.slice, partitions);
+        Self { app: Arc::new(App { stores, clock, map, ingest, members_seats, fanout }) }
+    }
+
+    /// The HTTP interface, to be served by [`peal_serve::serve`].
+    pub fn router(&self) -> Router {
+        http::router(Arc::clone(&self.app))
+    }
+
+    /// Fans events out until `stop`; then ends in order: slices under way are written, events in flight are in the log.
+    /// Dropping the future is a crash, which is survived as well.
+    pub async fn run(&self, stop: CancellationToken) {
+        self.app.fanout.run(&stop).await;
+        self.app.ingest.finish().await;
+    }
+}

@@ -1,1 +1,26 @@
-//! How both servers listen.
+//! Everything about HTTP that publisher and node share, and nothing about notifications.
+//!
+//! In the order of a request: a connection is taken in ([`accept`]), its body is read ([`body`]), what can't be answered
+//! becomes a problem ([`problem`]); and beside the requests the time ([`clock`]) and what is told about the process
+//! ([`telemetry`]). Which paths there are, and whether a server is ready, is each server's own business.
+
+pub mod accept;
+pub mod body;
+pub mod problem;
+
+pub mod clock;
+pub mod telemetry;
+
+pub mod limits;
+
+use std::future::{Ready, ready};
+
+pub use accept::{ConnectionLimits, listen, serve};
+pub use body::{Json, Path, Query, from_text};
+pub use clock::Clock;
+pub use problem::{Failure, with_fallbacks};
+
+/// `GET /healthz`: the process is alive and its runtime runs. Whether it can do its work is `/readyz`.
+pub fn healthz() -> Ready<&'static str> {
+    ready("alive\n")
+}

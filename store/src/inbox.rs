@@ -4,6 +4,11 @@
 //! to live takes away leaves a gap behind that the user is told of. Every park names the marker it expects, so that
 //! nothing is parked onto an inbox that was wiped or went back in time.
 
+#[cfg(feature = "embedded")]
+pub(crate) mod embedded;
+#[cfg(feature = "simulated")]
+pub(crate) mod simulated;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -30,25 +35,25 @@ impl Default for Retention {
     }
 }
 
-/// How many batches were parked in a partition since the inbox was made. It goes up by one with each, in the same
-/// transaction; an inbox whose marker is missing or lower than expected has lost something.
+/// Which batch was parked last in a partition. Each batch leaves a higher one, given by who parks and never given twice, in
+/// the same transaction; an inbox whose marker is missing or lower than expected has lost something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Marker(u64);
 
 impl Marker {
-    /// The marker of this many batches.
+    /// The marker of this number.
     #[must_use]
-    pub const fn new(batches: u64) -> Self {
-        Self(batches)
+    pub const fn new(number: u64) -> Self {
+        Self(number)
     }
 
-    /// The number of batches.
+    /// The number.
     #[must_use]
     pub const fn get(self) -> u64 {
         self.0
     }
 
-    /// The marker after one more batch.
+    /// The next higher marker.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
@@ -129,12 +134,14 @@ pub enum Item {
 /// Parked notifications by user.
 #[async_trait]
 pub trait Inbox: Send + Sync + 'static {
-    /// Parks all entries of one partition and moves the marker on, in one transaction, durable when answered. After
-    /// [`StoreError::Unavailable`] it is not known whether they are there; parking them again is harmless.
+    /// Parks all entries of one partition and moves its marker from `expected` on to `next`, in one transaction, durable
+    /// when answered. After [`StoreError::Unavailable`] it is not known whether they are there; parking them again is
+    /// harmless.
     async fn park(
         &self,
         partition: Partition,
         expected: Option<Marker>,
+        next: Marker,
         entries: Vec<Entry>,
         now: Timestamp,
     ) -> Result<Parked, StoreError>;

@@ -15,6 +15,20 @@ pub mod inbox;
 
 pub mod shards;
 
+pub mod limits;
+
+#[cfg(any(feature = "embedded", feature = "conformance"))]
+mod clock;
+
+#[cfg(feature = "embedded")]
+pub mod embedded;
+
+#[cfg(feature = "simulated")]
+pub mod simulated;
+
+#[cfg(feature = "conformance")]
+pub mod conformance;
+
 use std::sync::Arc;
 
 pub use inbox::Inbox;

@@ -3,6 +3,11 @@
 //! The truth of the cluster. Owns the shape of records and the promises of a log; who reads which partition is not its
 //! business.
 
+#[cfg(feature = "embedded")]
+pub(crate) mod embedded;
+#[cfg(feature = "simulated")]
+pub(crate) mod simulated;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use peal_proto::{Generation, Offset, Partition, Position, Timestamp, Topic};

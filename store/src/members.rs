@@ -2,6 +2,11 @@
 //!
 //! In a cluster the community service may own these sets; here they are only added to, removed from and read through.
 
+#[cfg(feature = "embedded")]
+pub(crate) mod embedded;
+#[cfg(feature = "simulated")]
+pub(crate) mod simulated;
+
 use async_trait::async_trait;
 use peal_proto::{CommunityId, UserId};
 

@@ -1,5 +1,10 @@
 //! Where the shard map is kept, so that its epoch outlives every process.
 
+#[cfg(feature = "embedded")]
+pub(crate) mod embedded;
+#[cfg(feature = "simulated")]
+pub(crate) mod simulated;
+
 use async_trait::async_trait;
 use peal_proto::ShardMap;
 

@@ -2,6 +2,11 @@
 //!
 //! Can be made again from the log; kept for at least 24 hours, which is also how long a repeated event id is recognised.
 
+#[cfg(feature = "embedded")]
+pub(crate) mod embedded;
+#[cfg(feature = "simulated")]
+pub(crate) mod simulated;
+
 use async_trait::async_trait;
 use peal_proto::{CommunityId, EventId, Kind, Offset, Partition, Timestamp};
 use serde::{Deserialize, Serialize};

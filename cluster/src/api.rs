@@ -1,0 +1,240 @@
+//! The publisher's HTTP interface from the caller's side.
+//!
+//! Owns requests, their answers, and what their failures mean to a person. What a request may hold is checked where its
+//! type lives (`peal_proto`), and again by the publisher.
+
+mod base;
+mod error;
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::header::{CONTENT_TYPE, HeaderMap};
+use hyper::{Method, Request, StatusCode};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use peal_proto::{CommunityId, EventId, Kind, NodeId, UserId};
+use peal_store::status::Status;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tokio::time::timeout;
+
+pub use self::base::{BaseUrl, InvalidUrl};
+pub use self::error::{ApiError, Refusal};
+use crate::limits::{ANSWER_BYTES_MAX, CONNECT_TIMEOUT, REQUEST_TIMEOUT};
+
+/// A handle on the publisher; cheap to clone, connections are shared.
+#[derive(Debug, Clone)]
+pub struct Api {
+    base: BaseUrl,
+    http: Client<HttpConnector, Full<Bytes>>,
+}
+
+/// A join to post.
+#[derive(Debug, Clone, Serialize)]
+pub struct Join<'a> {
+    /// Who joins.
+    pub user: UserId,
+    /// Makes a repeat harmless.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event: Option<&'a EventId>,
+    /// A JSON object that every member gets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<&'a RawValue>,
+    /// Whether the joiner is told as well.
+    pub notify_self: bool,
+}
+
+/// Any other event to post.
+#[derive(Debug, Clone, Serialize)]
+pub struct Post<'a> {
+    /// What happened.
+    pub kind: &'a Kind,
+    /// Makes a repeat harmless.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event: Option<&'a EventId>,
+    /// A JSON object that every member gets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<&'a RawValue>,
+}
+
+/// Members to add and to remove, at most [`MEMBERS_PAGE_MAX`](peal_store::members::MEMBERS_PAGE_MAX) in all.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Change {
+    /// Who becomes a member.
+    pub add: Vec<UserId>,
+    /// Who is one no longer.
+    pub remove: Vec<UserId>,
+}
+
+/// What a change changed.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+pub struct Changed {
+    /// How many became members.
+    pub added: u64,
+    /// How many were members.
+    pub removed: u64,
+}
+
+/// Who owns a user.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Location {
+    /// The owner.
+    pub node: NodeId,
+    /// Where it is, `ws://host:port`.
+    pub url: String,
+}
+
+#[derive(Deserialize)]
+struct Accepted {
+    event: EventId,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    count: u64,
+    #[serde(default)]
+    users: Vec<UserId>,
+    #[serde(default)]
+    next: Option<String>,
+}
+
+impl Api {
+    /// The publisher at this URL.
+    #[must_use]
+    pub fn new(base: BaseUrl) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        let http = Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
+        Self { base, http }
+    }
+
+    /// Where the publisher is.
+    #[must_use]
+    pub fn base(&self) -> &BaseUrl {
+        &self.base
+    }
+
+    /// Posts a join; the event's id, once it is durable.
+    ///
+    /// # Errors
+    /// [`ApiError`]. Unless it is a [`ApiError::Problem`] the join may have been accepted: post it again with the same id.
+    pub async fn join(&self, community: CommunityId, join: &Join<'_>) -> Result<EventId, ApiError> {
+        let path = format!("/v1/communities/{community}/joins");
+        self.send::<Accepted>(Method::POST, &path, Some(self.json(join)?)).await.map(|accepted| accepted.event)
+    }
+
+    /// Posts an event; its id, once it is durable.
+    ///
+    /// # Errors
+    /// As [`Api::join`].
+    pub async fn post(&self, community: CommunityId, post: &Post<'_>) -> Result<EventId, ApiError> {
+        let path = format!("/v1/communities/{community}/events");
+        self.send::<Accepted>(Method::POST, &path, Some(self.json(post)?)).await.map(|accepted| accepted.event)
+    }
+
+    /// How far an event is.
+    ///
+    /// # Errors
+    /// [`ApiError`]; a problem with status 404 when the event is unknown.
+    pub async fn status(&self, event: &EventId) -> Result<Status, ApiError> {
+        self.send(Method::GET, &format!("/v1/events/{event}"), None).await
+    }
+
+    /// Adds and removes members.
+    ///
+    /// # Errors
+    /// [`ApiError`]. To do it again is harmless.
+    pub async fn change(&self, community: CommunityId, change: &Change) -> Result<Changed, ApiError> {
+        let path = format!("/v1/communities/{community}/members");
+        self.send(Method::POST, &path, Some(self.json(change)?)).await
+    }
+
+    /// How many members a community has.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn count(&self, community: CommunityId) -> Result<u64, ApiError> {
+        let path = format!("/v1/communities/{community}/members");
+        self.send::<Listed>(Method::GET, &path, None).await.map(|listed| listed.count)
+    }
+
+    /// All members of a community, ascending; who joins or leaves in the meantime may be missed.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn members(&self, community: CommunityId) -> Result<BTreeSet<UserId>, ApiError> {
+        let mut members = BTreeSet::new();
+        let mut page = Some("start".to_owned());
+        while let Some(from) = page {
+            let path = format!("/v1/communities/{community}/members?page={from}");
+            let listed: Listed = self.send(Method::GET, &path, None).await?;
+            members.extend(listed.users);
+            page = listed.next;
+        }
+        Ok(members)
+    }
+
+    /// Which node owns a user.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn locate(&self, user: UserId) -> Result<Location, ApiError> {
+        self.send(Method::GET, &format!("/v1/locate?user={user}"), None).await
+    }
+
+    /// Whether the publisher says it is ready.
+    ///
+    /// # Errors
+    /// [`ApiError`], a problem when it is not.
+    pub async fn ready(&self) -> Result<(), ApiError> {
+        self.send::<serde::de::IgnoredAny>(Method::GET, "/readyz", None).await.map(drop)
+    }
+
+    fn json(&self, value: &impl Serialize) -> Result<Bytes, ApiError> {
+        let foreign = |error: serde_json::Error| ApiError::Foreign { url: self.base.clone(), what: error.to_string() };
+        serde_json::to_vec(value).map(Bytes::from).map_err(foreign)
+    }
+
+    async fn send<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<Bytes>) -> Result<T, ApiError> {
+        let answered = timeout(REQUEST_TIMEOUT, self.exchange(method, path, body)).await;
+        let late = || format!("no answer in {} s", REQUEST_TIMEOUT.as_secs());
+        let (status, headers, body) = answered.unwrap_or_else(|_| Err(self.broken(late())))?;
+        if !status.is_success() {
+            return Err(ApiError::Problem(Refusal::read(status, &headers, &body)));
+        }
+        let foreign = |error: serde_json::Error| ApiError::Foreign { url: self.base.clone(), what: error.to_string() };
+        serde_json::from_slice(&body).map_err(foreign)
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Bytes>,
+    ) -> Result<(StatusCode, HeaderMap, Bytes), ApiError> {
+        let mut request = Request::builder().method(method).uri(self.base.join(path));
+        if body.is_some() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        let request = request.body(Full::new(body.unwrap_or_default())).map_err(|error| self.broken(error))?;
+        let response = match self.http.request(request).await {
+            Ok(response) => response,
+            Err(error) if error.is_connect() => {
+                return Err(ApiError::NotRunning { url: self.base.clone(), why: error::root(&error) });
+            }
+            Err(error) => return Err(self.broken(error::root(&error))),
+        };
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(|error| self.broken(error))?;
+        Ok((head.status, head.headers, body.to_bytes()))
+    }
+
+    fn broken(&self, why: impl ToString) -> ApiError {
+        ApiError::Broken { url: self.base.clone(), why: why.to_string() }
+    }
+}

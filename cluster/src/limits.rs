@@ -1,0 +1,63 @@
+//! The limits of the process, its commands and its client, each with its unit and the reason for its size.
+
+use std::time::Duration;
+
+/// Nodes that one process may run: beyond it, nodes in one process share cores and gain nothing.
+pub const NODES_MAX: u32 = 64;
+
+/// How long a stopping cluster may take before it is ended as it is; every part of it has a shorter limit of its own.
+pub const STOP_TIMEOUT: Duration = Duration::from_secs(45);
+
+/// How long a request to the publisher may take. The publisher itself answers an append that hangs after 10 s.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long opening a connection may take.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Bytes of an answer: a page of 10,000 members is under 200 KiB.
+pub const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Members that one command may add or remove: a typo in a range must not fill the disk.
+pub const MEMBERS_A_COMMAND_MAX: u64 = 10_000_000;
+
+/// Members of a community shown without being asked for the list.
+pub const MEMBERS_SHOWN: usize = 20;
+
+/// Members that one command lists: their ids are sorted in memory, 8 bytes each.
+pub const MEMBERS_LISTED_MAX: u64 = 10_000_000;
+
+/// From opening a socket to its hello. A node gives up at the same time.
+pub const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// At least this long between two acks: an ack costs the node a write.
+pub const ACK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// … but never more notifications than this without one, so that a busy socket does not fill the node's window.
+pub const ACK_NOTIFICATIONS_MAX: u32 = 64;
+
+/// The first back-off is drawn from 0 to this.
+pub const BACKOFF_BASE: Duration = Duration::from_millis(500);
+
+/// No back-off is drawn from more than this.
+pub const BACKOFF_CAP: Duration = Duration::from_secs(30);
+
+/// A hello that stood this long counts as success: the next back-off starts from the base again.
+pub const STEADY: Duration = Duration::from_secs(10);
+
+/// A wait the cluster asked for is honoured up to this, so that a wrong number cannot silence a client for good.
+pub const WAIT_MAX: Duration = Duration::from_secs(3_600);
+
+/// So many moves (4001) in a row are followed at once; after that two nodes disagree, and waiting is cheaper.
+pub const MOVES_MAX: u32 = 3;
+
+/// So many heartbeats without a byte from the node, and the socket counts as dead.
+pub const SILENT_HEARTBEATS: u32 = 3;
+
+/// How long saying goodbye may take.
+pub const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Bytes a client's socket reads at a time. The WebSocket library clears this buffer at every read.
+pub const SOCKET_READ_BYTES: usize = 4 * 1024;
+
+/// Bytes of a frame that a client takes: an event of 64 KiB with what stands around it, and room for larger data.
+pub const FRAME_BYTES_MAX: usize = 1024 * 1024;

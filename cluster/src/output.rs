@@ -1,0 +1,53 @@
+//! What is printed: results to stdout, one line of failure to stderr. The only place that does.
+//!
+//! What a line says is the business of whoever prints it. A reader that is gone (`peal … | head`) is no failure.
+
+use std::fmt::Display;
+use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
+
+use crate::config;
+
+/// Prints a line to stdout.
+///
+/// # Errors
+/// When stdout can't be written; [`reader_is_gone`] tells a closed pipe from a full disk.
+pub fn line(text: impl AsRef<str>) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{}", text.as_ref())?;
+    stdout.flush()
+}
+
+/// Prints many lines to stdout.
+///
+/// # Errors
+/// As [`line`].
+pub fn lines(items: impl IntoIterator<Item = impl Display>) -> io::Result<()> {
+    let mut stdout = BufWriter::new(io::stdout().lock());
+    for item in items {
+        writeln!(stdout, "{item}")?;
+    }
+    stdout.flush()
+}
+
+/// Prints a line to stderr. Who closed stderr does not want to know.
+pub fn remark(text: impl AsRef<str>) {
+    drop(writeln!(io::stderr().lock(), "{}", text.as_ref()));
+}
+
+/// Whether writing failed only because nobody reads any more.
+#[must_use]
+pub fn reader_is_gone(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::BrokenPipe
+}
+
+/// Whether a person looks at stdout.
+#[must_use]
+pub fn is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// Whether stdout is to be coloured.
+#[must_use]
+pub fn is_coloured() -> bool {
+    is_terminal() && !config::no_color()
+}

@@ -1,0 +1,46 @@
+//! Where publisher and nodes listen: all bound before anything starts, or none.
+
+use std::net::SocketAddr;
+
+use axum::serve::Listener;
+use peal_serve::accept::Tcp;
+
+use super::Fault;
+use crate::config::up::Up;
+
+/// A listener for the publisher, and one a node in the order of the nodes.
+pub(super) struct Listeners {
+    pub(super) publisher: Tcp,
+    pub(super) nodes: Vec<Tcp>,
+}
+
+impl Listeners {
+    pub(super) async fn bind(up: &Up) -> Result<Self, Fault> {
+        let publisher = bind("the publisher".to_owned(), SocketAddr::new(up.listen, up.port)).await?;
+        let mut nodes = Vec::new();
+        for (node, index) in (0..up.nodes).zip(1..) {
+            nodes.push(bind(format!("node {node}"), SocketAddr::new(up.listen, up.port_of(index))).await?);
+        }
+        Ok(Self { publisher, nodes })
+    }
+
+    /// The URL of the publisher, as clients are told it.
+    pub(super) fn publisher_url(&self, up: &Up) -> String {
+        format!("http://{}:{}", up.host(), port(&self.publisher))
+    }
+
+    /// The URLs of the nodes, as clients are told them.
+    pub(super) fn node_urls(&self, up: &Up) -> Vec<String> {
+        let host = up.host();
+        self.nodes.iter().map(|listener| format!("ws://{host}:{}", port(listener))).collect()
+    }
+}
+
+async fn bind(what: String, address: SocketAddr) -> Result<Tcp, Fault> {
+    peal_serve::listen(address).await.map_err(|error| Fault::Listen { what, address, error })
+}
+
+/// A bound listener has an address.
+fn port(listener: &Tcp) -> u16 {
+    listener.local_addr().map(|address| address.port()).unwrap_or_default()
+}

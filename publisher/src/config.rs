@@ -1,0 +1,30 @@
+//! What can be set about a publisher. Where the values come from is its caller's business.
+
+use peal_proto::Partition;
+
+use crate::fanout::SliceLimits;
+use crate::limits;
+
+/// The settings of one publisher.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Requests between their head and their answer; beyond it they are asked to come back.
+    pub inflight_requests_max: usize,
+    /// Bytes of events on their way into the log; beyond it they are asked to come back.
+    pub inflight_bytes_max: usize,
+    /// When a slice of notifications is full.
+    pub slice: SliceLimits,
+    /// The partitions of the events log to fan out; `None` for all of them.
+    pub fanout_partitions: Option<Vec<Partition>>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            inflight_requests_max: limits::INFLIGHT_REQUESTS_MAX,
+            inflight_bytes_max: limits::INFLIGHT_BYTES_MAX,
+            slice: SliceLimits::default(),
+            fanout_partitions: None,
+        }
+    }
+}

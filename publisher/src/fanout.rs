@@ -1,0 +1,93 @@
+//! The fan-out: every event to every member of its community, exactly once into the notification log.
+//!
+//! One worker a partition of the events log, each on its own task. [`machine`] is what happens, [`worker`] does it with the
+//! stores; [`checkpoint`] is how it goes on after a crash, [`slice`] what is written at once, [`letter`] what becomes of a
+//! record that is no event. This file starts and ends the workers.
+
+mod checkpoint;
+mod letter;
+mod machine;
+mod slice;
+
+mod backoff;
+mod pulse;
+mod worker;
+
+#[cfg(test)]
+mod model;
+
+use std::sync::Arc;
+
+use peal_proto::Partition;
+use peal_serve::Clock;
+use peal_store::Stores;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use self::pulse::Health;
+use self::pulse::{Beat, Pulse};
+pub use self::slice::SliceLimits;
+use self::worker::Worker;
+use crate::limits::STOP_TIMEOUT;
+
+/// The workers of a publisher.
+pub(crate) struct Fanout {
+    stores: Stores,
+    clock: Clock,
+    limits: SliceLimits,
+    pulses: Vec<(Partition, Arc<Pulse>)>,
+}
+
+impl Fanout {
+    /// One worker for each of these partitions of the events log.
+    pub(crate) fn new(stores: Stores, clock: Clock, limits: SliceLimits, partitions: Vec<Partition>) -> Self {
+        let pulses = partitions.into_iter().map(|partition| (partition, Arc::new(Pulse::new()))).collect();
+        Self { stores, clock, limits, pulses }
+    }
+
+    /// Runs the workers until `stop`, and then until their slices are written, at most [`STOP_TIMEOUT`].
+    pub(crate) async fn run(&self, stop: &CancellationToken) {
+        let mut workers = JoinSet::new();
+        for (partition, pulse) in &self.pulses {
+            workers.spawn(self.work(*partition, pulse, stop.clone()));
+        }
+        let ended = async { while workers.join_next().await.is_some() {} };
+        tokio::pin!(ended);
+        tokio::select! {
+            () = &mut ended => return stop.cancelled().await,
+            () = stop.cancelled() => {}
+        }
+        if tokio::time::timeout(STOP_TIMEOUT, ended).await.is_err() {
+            tracing::warn!("slices were not written in time; whoever comes next begins at their commits");
+        }
+    }
+
+    fn work(
+        &self,
+        partition: Partition,
+        pulse: &Arc<Pulse>,
+        stop: CancellationToken,
+    ) -> impl Future<Output = ()> + use<> {
+        let worker = Worker::new(partition, self.stores.clone(), self.clock.clone(), self.limits, Arc::clone(pulse));
+        let ended = Ended(Arc::clone(pulse));
+        async move {
+            if let Err(error) = worker.run(stop).await {
+                tracing::error!(%partition, %error, "the fan-out of this partition stops here");
+            }
+            drop(ended);
+        }
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        Health::of(self.pulses.iter().map(|(_, pulse)| &**pulse), self.clock.uptime())
+    }
+}
+
+/// Says that a worker has ended, whatever ended it.
+struct Ended(Arc<Pulse>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.set(Beat::Stopped);
+    }
+}

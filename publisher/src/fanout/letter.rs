@@ -1,0 +1,106 @@
+//! Records of the events log that can't be told, and the dead letters they become.
+//!
+//! The log is open to other producers, so a record may be anything. Owns what makes it an event; a record that is none is
+//! kept with the reason and never in the way.
+
+use peal_proto::event::EVENT_VERSION;
+use peal_proto::{CommunityId, DeadLetter, Event, Offset, Partition, Topic};
+use peal_store::log::{Headers, NewRecord, Record};
+use serde::Deserialize;
+
+/// Why a record is not an event.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Poison {
+    #[error("it is not an event: {reason}")]
+    NotAnEvent { reason: String },
+    #[error("it is of version {given}, and this code reads version {EVENT_VERSION} only")]
+    Version { given: u32 },
+    #[error("its key is {}, but it is for community {community}", or_none(*.key))]
+    Key { key: Option<u64>, community: CommunityId },
+}
+
+fn or_none(key: Option<u64>) -> String {
+    key.map_or_else(|| "no community".to_owned(), |key| key.to_string())
+}
+
+impl Poison {
+    /// The label of the metric.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::NotAnEvent { .. } => "not-an-event",
+            Self::Version { .. } => "version",
+            Self::Key { .. } => "key",
+        }
+    }
+}
+
+/// The event of a record.
+pub(crate) fn open(record: &Record) -> Result<Event, Poison> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let not_an_event = |error: serde_json::Error| Poison::NotAnEvent { reason: error.to_string() };
+    let Versioned { version } = serde_json::from_slice(&record.value).map_err(not_an_event)?;
+    if version != EVENT_VERSION {
+        return Err(Poison::Version { given: version });
+    }
+    let event: Event = serde_json::from_slice(&record.value).map_err(not_an_event)?;
+    if record.key != Some(event.community.get()) {
+        return Err(Poison::Key { key: record.key, community: event.community });
+    }
+    Ok(event)
+}
+
+/// A record on its way to the dead letters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Letter {
+    pub(crate) poison: Poison,
+    pub(crate) offset: Offset,
+    pub(crate) record: NewRecord,
+}
+
+impl Letter {
+    pub(crate) fn of(record: &Record, partition: Partition, poison: Poison) -> Self {
+        let &Record { offset, key, ref value, .. } = record;
+        let letter = DeadLetter::new(poison.to_string(), Topic::Events, partition, offset, key, value);
+        let value = letter.to_json().into();
+        let record = NewRecord { partition, key: key.unwrap_or_default(), headers: Headers::default(), value };
+        Self { poison, offset, record }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    const EVENT: &str = r#"{"version":1,"event":"e1","kind":"community.posted","community":7,"at":"2026-11-22T10:00:00.000Z","data":{}}"#;
+
+    fn record(key: Option<u64>, value: impl Into<Bytes>) -> Record {
+        Record { offset: Offset::new(5), key, headers: Headers::default(), value: value.into() }
+    }
+
+    fn reason(key: Option<u64>, value: impl Into<Bytes>) -> String {
+        open(&record(key, value)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_event_is_opened_when_its_key_is_its_community() {
+        assert_eq!(open(&record(Some(7), EVENT)).unwrap().event.as_str(), "e1");
+        assert_eq!(reason(Some(8), EVENT), "its key is 8, but it is for community 7");
+        assert_eq!(reason(None, EVENT), "its key is no community, but it is for community 7");
+    }
+
+    #[test]
+    fn what_is_no_event_is_told_apart() {
+        assert!(reason(Some(7), "rubbish").starts_with("it is not an event: expected value"));
+        assert!(reason(Some(7), &b"\xff"[..]).starts_with("it is not an event"));
+        assert!(reason(Some(7), r#"{"version":1}"#).contains("missing field"));
+        assert_eq!(
+            reason(Some(7), EVENT.replace(r#""version":1"#, r#""version":2"#)),
+            "it is of version 2, and this code reads version 1 only"
+        );
+    }
+}

@@ -1,0 +1,297 @@
+//! The fan-out of one partition of the events log, as a state machine: what to do next, given what has been done.
+//!
+//! No IO, no clock, no awaits. [`Machine::next`] names one effect, its `handle_` call brings the answer. Asking again before
+//! the answer means that it was lost. For all effects but a write that is harmless: they are named again. A write whose
+//! answer is lost is a crash that we survived: the machine forgets everything and begins at the commit, which says whether
+//! the slice is there. So there is one way to recover, and it is the ordinary way to start.
+
+use std::collections::VecDeque;
+
+use peal_proto::{CommunityId, Event, EventId, Offset, Partition, Position, Template, UserId};
+use peal_store::StoreError;
+use peal_store::log::{Commit, NewRecord, Record};
+use peal_store::members::{MembersPage, ScanCursor};
+use peal_store::status::{Claim, Origin, Status};
+
+use super::checkpoint::{Checkpoint, Done, Part};
+use super::letter::{self, Letter};
+use super::slice::{Sealed, Slice, SliceLimits};
+use crate::members::{Call, Roll};
+use crate::status;
+
+/// What to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Become the only writer, then read the commit: [`Machine::handle_opened`].
+    Open,
+    /// Read the events at this position and behind it; waits: [`Machine::handle_records`].
+    Read { from: Position },
+    /// Claim an event for its copy: [`Machine::handle_claim`].
+    Claim { event: EventId, origin: Origin },
+    /// Make a member: [`Machine::handle_joined`].
+    Join { community: CommunityId, user: UserId },
+    /// Read the next members: [`Machine::handle_page`].
+    Scan { community: CommunityId, from: Option<ScanCursor> },
+    /// Write a slice with its commit: [`Machine::handle_written`].
+    Write { records: Vec<NewRecord>, commit: Commit },
+    /// Say how far events are, all true by now: [`Machine::handle_reported`].
+    Report {
+        statuses: Vec<Status>,
+        /// Whether it was perhaps said before the start.
+        again: bool,
+    },
+    /// Append a dead letter: [`Machine::handle_buried`].
+    Bury(Letter),
+}
+
+/// The fan-out of one partition.
+pub(crate) struct Machine {
+    partition: Partition,
+    partitions: u32,
+    state: State,
+    /// Where this machine began.
+    resumed: Checkpoint,
+    /// Behind the last event done with.
+    position: Position,
+    /// The position of the last commit.
+    committed: Position,
+    /// Behind the last event read.
+    read_to: Position,
+    /// Read and not looked at.
+    unread: VecDeque<Record>,
+    slice: Slice,
+}
+
+/// What is waited for.
+enum State {
+    Closed,
+    Reading,
+    Claiming(Box<Work>),
+    Joining(Box<Work>, UserId),
+    Scanning { work: Box<Work>, from: Option<ScanCursor>, roll: Roll },
+    Sealed { records: Vec<NewRecord>, commit: Commit, after: After },
+    Writing(After),
+    Reporting(After),
+    Burying(Letter),
+}
+
+/// An event to fan out.
+struct Work {
+    event: Event,
+    offset: Offset,
+    /// How far it is, once begun.
+    part: Option<Part>,
+}
+
+/// An event being fanned out.
+struct Expansion {
+    work: Box<Work>,
+    template: Template,
+    call: Call,
+}
+
+/// What follows a commit: what is said, and the event to go on with.
+struct After {
+    statuses: Vec<Status>,
+    again: bool,
+    rest: Option<Box<Expansion>>,
+}
+
+impl Machine {
+    /// The fan-out of one partition of `partitions`, which both topics have.
+    pub(crate) fn new(partition: Partition, partitions: u32, limits: SliceLimits) -> Self {
+        Self {
+            partition,
+            partitions,
+            state: State::Closed,
+            resumed: Checkpoint::default(),
+            position: Position::START,
+            committed: Position::START,
+            read_to: Position::START,
+            unread: VecDeque::new(),
+            slice: Slice::new(limits),
+        }
+    }
+
+    /// What to do next.
+    pub(crate) fn next(&mut self) -> Effect {
+        match &self.state {
+            State::Sealed { .. } | State::Writing(_) => self.hand_out(),
+            State::Closed => Effect::Open,
+            State::Reading => Effect::Read { from: self.read_to },
+            State::Claiming(work) => {
+                let origin = Origin { partition: self.partition, offset: work.offset };
+                Effect::Claim { event: work.event.event.clone(), origin }
+            }
+            State::Joining(work, user) => Effect::Join { community: work.event.community, user: *user },
+            State::Scanning { work, from, .. } => Effect::Scan { community: work.event.community, from: *from },
+            State::Reporting(After { statuses, again, .. }) => {
+                Effect::Report { statuses: statuses.clone(), again: *again }
+            }
+            State::Burying(letter) => Effect::Bury(letter.clone()),
+        }
+    }
+
+    /// A slice is handed out once. Asked again, nothing is known but what the commit says.
+    fn hand_out(&mut self) -> Effect {
+        let State::Sealed { records, commit, after } = self.take() else { return Effect::Open };
+        self.state = State::Writing(after);
+        Effect::Write { records, commit }
+    }
+
+    /// This machine is the only writer, and this is the commit.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when the commit is not one of ours.
+    pub(crate) fn handle_opened(&mut self, commit: Option<Commit>) -> Result<(), StoreError> {
+        self.resumed = Checkpoint::of(commit)?;
+        self.position = self.resumed.position;
+        self.committed = self.resumed.position;
+        self.read_to = self.resumed.read_from();
+        self.unread.clear();
+        self.slice.clear();
+        self.state = State::Reading;
+        Ok(())
+    }
+
+    /// The next events, in order.
+    pub(crate) fn handle_records(&mut self, records: Vec<Record>) {
+        self.read_to = records.last().map_or(self.read_to, |last| Position::behind(last.offset));
+        self.unread.extend(records);
+        self.advance();
+    }
+
+    /// Whether the copy counts.
+    pub(crate) fn handle_claim(&mut self, claim: Claim) {
+        let State::Claiming(work) = self.take() else { return };
+        match claim {
+            Claim::Ours => self.state = first_step(work),
+            Claim::Duplicate => self.pass(work.offset),
+        }
+    }
+
+    /// The joiner is a member.
+    pub(crate) fn handle_joined(&mut self) {
+        let State::Joining(work, _) = self.take() else { return };
+        self.state = State::Scanning { work, from: None, roll: Roll::default() };
+    }
+
+    /// Some of the members.
+    pub(crate) fn handle_page(&mut self, page: &MembersPage) {
+        let State::Scanning { work, from: _, mut roll } = self.take() else { return };
+        roll.add(&page.users);
+        if page.next.is_some() {
+            self.state = State::Scanning { work, from: page.next, roll };
+            return;
+        }
+        if let Some(join) = work.event.join.filter(|join| !join.notify_self) {
+            roll.leave_out(join.user);
+        }
+        if let Some(part) = work.part {
+            roll.leave_out_up_to(part.last);
+        }
+        let template = Template::of(&work.event);
+        self.expand(Box::new(Expansion { work, template, call: roll.call() }));
+    }
+
+    /// The slice and its commit are durable.
+    pub(crate) fn handle_written(&mut self) {
+        let State::Writing(after) = self.take() else { return };
+        self.committed = self.position;
+        if after.statuses.is_empty() { self.advance() } else { self.state = State::Reporting(after) }
+    }
+
+    /// The statuses are said.
+    pub(crate) fn handle_reported(&mut self) {
+        let State::Reporting(after) = self.take() else { return };
+        match after.rest {
+            Some(expansion) => self.expand(expansion),
+            None => self.advance(),
+        }
+    }
+
+    /// The dead letter is durable.
+    pub(crate) fn handle_buried(&mut self) {
+        let State::Burying(letter) = self.take() else { return };
+        self.pass(letter.offset);
+    }
+
+    /// The state, to be replaced. An answer that does not belong to it leaves it closed, to begin at the commit.
+    fn take(&mut self) -> State {
+        std::mem::replace(&mut self.state, State::Closed)
+    }
+
+    /// On to the next event; once there is none at hand, writes what there is before it waits for more.
+    fn advance(&mut self) {
+        while !self.slice.is_full() {
+            let Some(record) = self.unread.pop_front() else { break };
+            if let Some(state) = self.look_at(&record) {
+                self.state = state;
+                return;
+            }
+        }
+        let nothing_to_write = self.slice.is_empty() && self.position == self.committed;
+        if nothing_to_write { self.state = State::Reading } else { self.write(None) }
+    }
+
+    fn look_at(&self, record: &Record) -> Option<State> {
+        let offset = record.offset;
+        if self.resumed.position.covers(offset) {
+            let members = self.resumed.members_of(offset)?;
+            let statuses = vec![status::published(&letter::open(record).ok()?, members)];
+            return Some(State::Reporting(After { statuses, again: true, rest: None }));
+        }
+        let event = match letter::open(record) {
+            Ok(event) => event,
+            Err(poison) => return Some(State::Burying(Letter::of(record, self.partition, poison))),
+        };
+        let work = Box::new(Work { event, offset, part: self.resumed.part_of(offset) });
+        Some(if work.part.is_some() { first_step(work) } else { State::Claiming(work) })
+    }
+
+    /// Done with an event that nobody is told of.
+    fn pass(&mut self, offset: Offset) {
+        self.position = Position::behind(offset);
+        self.advance();
+    }
+
+    /// Tells members until the slice is full or all are told.
+    fn expand(&mut self, mut expansion: Box<Expansion>) {
+        while let Some(user) = expansion.call.next() {
+            self.slice.push(user, &expansion.template);
+            expansion.work.told(user);
+            if self.slice.is_full() && expansion.call.left() > 0 {
+                return self.write(Some(expansion));
+            }
+        }
+        let Work { event, offset, part } = &*expansion.work;
+        let members = part.map_or(0, |part| part.published);
+        self.slice.finish(Done { offset: *offset, members }, status::published(event, members));
+        self.pass(*offset);
+    }
+
+    fn write(&mut self, rest: Option<Box<Expansion>>) {
+        let Sealed { records, done, mut statuses } = self.slice.seal(self.partitions);
+        let part = rest.as_ref().and_then(|expansion| expansion.work.part);
+        if let (Some(expansion), Some(Part { published, .. })) = (&rest, part) {
+            let members = published + expansion.call.left();
+            statuses.push(status::expanding(&expansion.work.event, members, published));
+        }
+        let commit = Checkpoint { position: self.position, done, part }.commit();
+        self.state = State::Sealed { records, commit, after: After { statuses, again: false, rest } };
+    }
+}
+
+fn first_step(work: Box<Work>) -> State {
+    match work.event.join {
+        Some(join) => State::Joining(work, join.user),
+        None => State::Scanning { work, from: None, roll: Roll::default() },
+    }
+}
+
+impl Work {
+    fn told(&mut self, user: UserId) {
+        let published = self.part.map_or(0, |part| part.published) + 1;
+        self.part = Some(Part { offset: self.offset, last: user, published });
+    }
+}

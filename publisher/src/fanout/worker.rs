@@ -1,0 +1,208 @@
+//! The task of one partition's fan-out: does what the machine names, with the stores. It decides nothing but when to try
+//! again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use peal_proto::name::FANOUT_GROUP;
+use peal_proto::{Partition, Position, Topic};
+use peal_serve::Clock;
+use peal_store::log::{Commit, NewRecord, Reader, Record, Source, Writer};
+use peal_store::status::{Claim, State, Status};
+use peal_store::{StoreError, Stores};
+use tokio_util::sync::CancellationToken;
+
+use super::backoff::Backoff;
+use super::letter::Letter;
+use super::machine::{Effect, Machine};
+use super::pulse::{Beat, Pulse};
+use super::slice::SliceLimits;
+
+/// The fan-out of one partition.
+pub(super) struct Worker {
+    partition: Partition,
+    stores: Stores,
+    clock: Clock,
+    pulse: Arc<Pulse>,
+    machine: Machine,
+    writer: Option<Box<dyn Writer>>,
+    reader: Option<Box<dyn Reader>>,
+    backoff: Backoff,
+    /// The last write failed: what succeeds before the next one is no recovery.
+    writes_fail: bool,
+}
+
+impl Worker {
+    pub(super) fn new(
+        partition: Partition,
+        stores: Stores,
+        clock: Clock,
+        limits: SliceLimits,
+        pulse: Arc<Pulse>,
+    ) -> Self {
+        let machine = Machine::new(partition, stores.log.partitions(), limits);
+        let backoff = Backoff::new(partition);
+        Self { partition, stores, clock, pulse, machine, writer: None, reader: None, backoff, writes_fail: false }
+    }
+
+    /// Works until `stop`, and then until the slice under way is written and said.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] when another worker has taken this one's place. All other errors are tried again.
+    pub(super) async fn run(mut self, stop: CancellationToken) -> Result<(), StoreError> {
+        loop {
+            let effect = self.machine.next();
+            self.beat(&effect);
+            let write = matches!(effect, Effect::Write { .. });
+            let report = matches!(effect, Effect::Report { .. });
+            if stop.is_cancelled() && !report {
+                return Ok(());
+            }
+            let performed = tokio::select! {
+                biased;
+                () = stop.cancelled(), if !write && !report => return Ok(()),
+                performed = self.perform(effect) => performed,
+            };
+            match performed {
+                Ok(()) if self.writes_fail && !write => {} // on the way to the next attempt
+                Ok(()) => self.recovered(),
+                Err(error @ StoreError::Fenced { .. }) => return Err(error),
+                Err(error @ (StoreError::Unavailable { .. } | StoreError::Damaged { .. })) => {
+                    self.writes_fail |= write;
+                    if tokio::time::timeout(self.failed(&error), stop.cancelled()).await.is_ok() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    fn beat(&self, effect: &Effect) {
+        if self.backoff.failing() {
+            return; // still at the step that failed
+        }
+        let idle = matches!(effect, Effect::Read { .. });
+        self.pulse.set(if idle { Beat::Idle } else { Beat::Busy { since: self.clock.uptime() } });
+    }
+
+    async fn perform(&mut self, effect: Effect) -> Result<(), StoreError> {
+        match effect {
+            Effect::Open => self.open().await?,
+            Effect::Read { from } => {
+                let records = self.read(from).await?;
+                self.machine.handle_records(records);
+            }
+            Effect::Claim { event, origin } => {
+                let claim = self.stores.statuses.claim(&event, origin, self.clock.now()).await?;
+                count_duplicate(claim);
+                self.machine.handle_claim(claim);
+            }
+            Effect::Join { community, user } => {
+                self.stores.members.add(community, vec![user]).await?;
+                self.machine.handle_joined();
+            }
+            Effect::Scan { community, from } => {
+                let page = self.stores.members.scan(community, from).await?;
+                self.machine.handle_page(&page);
+            }
+            Effect::Write { records, commit } => self.write(records, commit).await?,
+            Effect::Report { statuses, again } => self.report(statuses, again).await?,
+            Effect::Bury(letter) => self.bury(letter).await?,
+        }
+        Ok(())
+    }
+
+    /// First the writer, which fences any other, then the commit, which nobody else can move any more.
+    async fn open(&mut self) -> Result<(), StoreError> {
+        self.reader = None;
+        self.writer = Some(self.stores.log.writer(&format!("{FANOUT_GROUP}.{}", self.partition)).await?);
+        let commit = self.stores.log.committed(self.source()).await?;
+        self.machine.handle_opened(commit)
+    }
+
+    async fn read(&mut self, from: Position) -> Result<Vec<Record>, StoreError> {
+        let reader = match &mut self.reader {
+            Some(reader) => reader,
+            None => self.reader.insert(self.stores.log.reader(Topic::Events, self.partition, from).await?),
+        };
+        let records = reader.next().await;
+        if records.is_err() {
+            self.reader = None;
+        }
+        records
+    }
+
+    async fn write(&mut self, records: Vec<NewRecord>, commit: Commit) -> Result<(), StoreError> {
+        let (source, started, notifications) = (self.source(), self.clock.uptime(), records.len());
+        // Nothing is read before the writer is open; were it not, the machine would open it next.
+        let Some(writer) = &mut self.writer else { return Ok(()) };
+        writer.write(Topic::Notifications, records, source, commit).await?;
+        let took = self.clock.uptime().saturating_sub(started);
+        metrics::histogram!("peal_fanout_slice_seconds").record(took);
+        metrics::counter!("peal_fanout_notifications_total").increment(notifications as u64);
+        self.machine.handle_written();
+        Ok(())
+    }
+
+    async fn report(&mut self, statuses: Vec<Status>, again: bool) -> Result<(), StoreError> {
+        try_join_all(statuses.iter().map(|status| self.stores.statuses.update(status.clone()))).await?;
+        if !again {
+            self.count_published(&statuses);
+        }
+        self.machine.handle_reported();
+        Ok(())
+    }
+
+    fn count_published(&self, statuses: &[Status]) {
+        let now = self.clock.now().millis();
+        for status in statuses.iter().filter(|status| status.state == State::Published) {
+            let lag = Duration::from_millis(now.saturating_sub(status.at.millis()));
+            metrics::histogram!("peal_fanout_lag_seconds").record(lag);
+            metrics::counter!("peal_fanout_events_total").increment(1);
+        }
+    }
+
+    async fn bury(&mut self, letter: Letter) -> Result<(), StoreError> {
+        let Letter { poison, offset, record } = letter;
+        self.stores.log.append(Topic::DeadLetters, vec![record]).await?;
+        let partition = self.partition;
+        tracing::error!(%partition, %offset, %poison, "a record of the events log is no event; it is a dead letter now");
+        metrics::counter!("peal_dead_letters_total", "reason" => poison.name()).increment(1);
+        self.machine.handle_buried();
+        Ok(())
+    }
+
+    fn source(&self) -> Source {
+        Source { group: FANOUT_GROUP, topic: Topic::Events, partition: self.partition }
+    }
+
+    /// How long to wait. Only the first error in a row is logged.
+    fn failed(&mut self, error: &StoreError) -> Duration {
+        metrics::counter!("peal_fanout_retries_total").increment(1);
+        let partition = self.partition;
+        match error {
+            _ if self.backoff.failing() => {}
+            StoreError::Damaged { .. } => tracing::error!(%partition, %error, "the fan-out waits for a person"),
+            StoreError::Unavailable { .. } | StoreError::Fenced { .. } => {
+                tracing::warn!(%partition, %error, "the fan-out tries again");
+            }
+        }
+        self.backoff.next()
+    }
+
+    fn recovered(&mut self) {
+        self.writes_fail = false;
+        let failures = self.backoff.reset();
+        if failures > 0 {
+            tracing::info!(partition = %self.partition, failures, "the fan-out goes on");
+        }
+    }
+}
+
+fn count_duplicate(claim: Claim) {
+    match claim {
+        Claim::Ours => {}
+        Claim::Duplicate => metrics::counter!("peal_fanout_duplicates_total").increment(1),
+    }
+}

@@ -1,0 +1,67 @@
+//! The publisher's HTTP interface: which path leads where.
+//!
+//! What stands in a request is checked where its type lives; how problems and bodies read is `peal_serve`'s business.
+
+mod events;
+mod locate;
+mod members;
+mod page;
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::IntoResponse;
+use axum::routing::{get, post, put};
+use axum::{Json, Router};
+use peal_proto::ProblemKind;
+use peal_serve::problem::method_not_allowed;
+use peal_serve::{Failure, healthz, telemetry, with_fallbacks};
+use tower_http::cors::CorsLayer;
+
+use crate::App;
+use crate::ingest::Seat;
+use crate::ready::Readiness;
+
+/// The paths of the publisher, and the page.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    let api = Router::new()
+        .route("/v1/communities/{community}/joins", post(events::join))
+        .route("/v1/communities/{community}/events", post(events::post))
+        .route("/v1/communities/{community}/members", get(members::list).post(members::change))
+        .route("/v1/communities/{community}/members/{user}", put(members::add).delete(members::remove))
+        .route("/v1/events/{event}", get(events::status))
+        .route("/v1/locate", get(locate::locate))
+        .method_not_allowed_fallback(method_not_allowed)
+        // Pages of other origins post and ask as well; who may is a token's business, not an origin's.
+        .layer(CorsLayer::permissive());
+    let own = Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .route("/", get(page::index))
+        .route("/{file}", get(page::file));
+    with_fallbacks(api.merge(own)).with_state(app)
+}
+
+async fn readyz(State(app): State<Arc<App>>) -> Result<(StatusCode, Json<Readiness>), Failure> {
+    let readiness = Readiness::of(&app.stores, app.fanout.health()).await;
+    let readiness = readiness.map_err(|error| Failure::new(ProblemKind::Internal, error.to_string()))?;
+    let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    Ok((status, Json(readiness)))
+}
+
+async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
+    app.fanout.health().gauge();
+    telemetry::metrics_page().await
+}
+
+/// A seat is taken before the body is read, so that bodies are bounded as well.
+impl FromRequestParts<Arc<App>> for Seat {
+    type Rejection = Failure;
+
+    async fn from_request_parts(_: &mut Parts, app: &Arc<App>) -> Result<Self, Failure> {
+        app.ingest.seat()
+    }
+}

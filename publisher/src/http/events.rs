@@ -1,0 +1,85 @@
+//! Events: post one, ask how far it is.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use peal_proto::event::{EventRequest, JoinRequest};
+use peal_proto::{CommunityId, Event, EventId, ProblemKind};
+use peal_serve::{Failure, Json, Path, from_text};
+use peal_store::status::Status;
+use serde::{Deserialize, Serialize};
+
+use crate::App;
+use crate::ingest::Seat;
+use crate::limits::STORE_TIMEOUT;
+use crate::within::within;
+
+#[derive(Deserialize)]
+pub(super) struct OfCommunity {
+    #[serde(deserialize_with = "from_text")]
+    community: CommunityId,
+}
+
+#[derive(Deserialize)]
+pub(super) struct OfEvent {
+    #[serde(deserialize_with = "from_text")]
+    event: EventId,
+}
+
+/// The event's id, to ask for its status and to repeat the request with.
+#[derive(Serialize)]
+pub(super) struct Accepted {
+    event: EventId,
+}
+
+type Answer = Result<(StatusCode, axum::Json<Accepted>), Failure>;
+
+pub(super) async fn join(
+    State(app): State<Arc<App>>,
+    Path(OfCommunity { community }): Path<OfCommunity>,
+    seat: Seat,
+    Json(request): Json<JoinRequest>,
+) -> Answer {
+    let id = app.event_id(request.event.as_ref())?;
+    let event = Event::joined(community, id, app.clock.now(), request).map_err(|error| unwritable(&error))?;
+    accept(&app, seat, event).await
+}
+
+pub(super) async fn post(
+    State(app): State<Arc<App>>,
+    Path(OfCommunity { community }): Path<OfCommunity>,
+    seat: Seat,
+    Json(request): Json<EventRequest>,
+) -> Answer {
+    let id = app.event_id(request.event.as_ref())?;
+    let event = Event::posted(community, id, app.clock.now(), request).map_err(|error| unwritable(&error))?;
+    accept(&app, seat, event).await
+}
+
+impl App {
+    fn event_id(&self, given: Option<&EventId>) -> Result<EventId, Failure> {
+        given.map_or_else(|| self.ingest.event_id(), |id| Ok(id.clone()))
+    }
+}
+
+async fn accept(app: &App, seat: Seat, event: Event) -> Answer {
+    let event = app.ingest.accept(seat, event).await?;
+    Ok((StatusCode::ACCEPTED, axum::Json(Accepted { event })))
+}
+
+fn unwritable(error: &serde_json::Error) -> Failure {
+    Failure::invalid(format!("the data can't be written as JSON: {error}"))
+}
+
+pub(super) async fn status(
+    State(app): State<Arc<App>>,
+    Path(OfEvent { event }): Path<OfEvent>,
+) -> Result<axum::Json<Status>, Failure> {
+    let status = within(STORE_TIMEOUT, "store of statuses", app.stores.statuses.get(&event)).await?;
+    let unknown = || {
+        let detail = format!("event {event} is unknown, or was accepted longer ago than statuses are kept");
+        Failure::new(ProblemKind::NotFound, detail)
+    };
+    status.map(axum::Json).ok_or_else(unknown)
+}

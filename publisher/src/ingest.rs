@@ -1,0 +1,116 @@
+//! Takes events in: into the events log first, durable, and only then answered.
+//!
+//! Owns what is in flight: bounded in requests and bytes, so that a log that is away costs a bounded memory and an honest
+//! refusal. What happens to an event behind the log is the fan-out's business.
+
+mod seat;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use peal_proto::shard::partition_of;
+use peal_proto::{Event, EventId, ProblemKind, Topic};
+use peal_serve::{Clock, Failure};
+use peal_store::log::{Headers, NewRecord};
+use peal_store::{StoreError, Stores};
+use tokio_util::task::TaskTracker;
+
+pub(crate) use self::seat::{Seat, Seats};
+use crate::config::Settings;
+use crate::limits::{APPEND_TIMEOUT, INFLIGHT_RETRY_AFTER, STATUS_TIMEOUT};
+use crate::status;
+use crate::within::within;
+
+/// The way into the events log.
+pub(crate) struct Ingest {
+    stores: Stores,
+    clock: Clock,
+    seats: Arc<Seats>,
+    appends: TaskTracker,
+}
+
+impl Ingest {
+    pub(crate) fn new(stores: Stores, clock: Clock, settings: &Settings) -> Self {
+        let seats = Seats::new(settings.inflight_requests_max, settings.inflight_bytes_max);
+        Self { stores, clock, seats: Arc::new(seats), appends: TaskTracker::new() }
+    }
+
+    /// A seat for one request, if there is one left.
+    pub(crate) fn seat(&self) -> Result<Seat, Failure> {
+        self.seats.take().ok_or_else(|| busy("requests"))
+    }
+
+    /// An id for an event whose poster gave none; ids given later sort later, within a millisecond in any order.
+    pub(crate) fn event_id(&self) -> Result<EventId, Failure> {
+        let millis = self.clock.now().millis();
+        let nanos = u32::try_from(millis % 1_000 * 1_000_000).unwrap_or_default(); // below a billion
+        let uuid = uuid::Uuid::new_v7(uuid::Timestamp::from_unix_time(millis / 1_000, nanos, 0, 0));
+        uuid.to_string().parse().map_err(|_| Failure::new(ProblemKind::Internal, "an event id could not be made"))
+    }
+
+    /// Appends the event; it is durable once this returns its id. Goes on when the poster does not wait for it.
+    pub(crate) async fn accept(&self, mut seat: Seat, event: Event) -> Result<EventId, Failure> {
+        let id = event.event.clone();
+        let value = serde_json::to_vec(&event).map_err(|error| {
+            tracing::error!(%error, "an event could not be written as JSON");
+            Failure::new(ProblemKind::Internal, "the event could not be written")
+        })?;
+        seat.weigh(value.len()).ok_or_else(|| busy("bytes"))?;
+        let stores = self.stores.clone();
+        let append = self.appends.spawn(async move {
+            let appended = append(&stores, &event, value.into()).await;
+            drop(seat);
+            appended
+        });
+        match tokio::time::timeout(APPEND_TIMEOUT, append).await {
+            Ok(Ok(Ok(()))) => Ok(id),
+            Ok(Ok(Err(error))) => Err(not_known(&id, error)),
+            Ok(Err(_)) => Err(Failure::new(ProblemKind::Internal, "the append ended early")), // it panicked
+            Err(_) => {
+                let reason = format!("no answer in {} s", APPEND_TIMEOUT.as_secs());
+                Err(not_known(&id, StoreError::Unavailable { store: "log", reason }))
+            }
+        }
+    }
+
+    /// Waits until everything in flight is in the log, or its posters were told that it is not known.
+    pub(crate) async fn finish(&self) {
+        self.appends.close();
+        if tokio::time::timeout(APPEND_TIMEOUT, self.appends.wait()).await.is_err() {
+            tracing::warn!(events = self.appends.len(), "events in flight were left to the log");
+        }
+    }
+}
+
+async fn append(stores: &Stores, event: &Event, value: Bytes) -> Result<(), StoreError> {
+    let key = event.community.get();
+    let partition = partition_of(key, stores.log.partitions());
+    let record = NewRecord { partition, key, headers: Headers::default(), value };
+    stores.log.append(Topic::Events, vec![record]).await?;
+    let kind = if event.join.is_some() { "join" } else { "event" };
+    metrics::counter!("peal_events_accepted_total", "kind" => kind).increment(1);
+    // The event is accepted whether its status is said or not; the fan-out says the next one.
+    let said = within(STATUS_TIMEOUT, "store of statuses", stores.statuses.accept(status::accepted(event))).await;
+    if said.is_err() {
+        metrics::counter!("peal_statuses_unsaid_total").increment(1);
+    }
+    Ok(())
+}
+
+/// Too much is in flight.
+pub(crate) fn busy(what: &'static str) -> Failure {
+    metrics::counter!("peal_inflight_refused_total", "what" => what).increment(1);
+    let detail = format!("too many {what} are in flight; nothing was stored, try again later");
+    Failure::unavailable(detail, INFLIGHT_RETRY_AFTER)
+}
+
+/// An error of the log, told so that a repeat is harmless.
+fn not_known(id: &EventId, error: StoreError) -> Failure {
+    metrics::counter!("peal_events_not_known_total").increment(1);
+    let mut failure = Failure::from(error);
+    let how = format!(
+        r#"; it is not known whether the event was stored. Repeat it with "event":"{id}", and it is told once"#
+    );
+    failure.problem.detail.push_str(&how);
+    failure
+}

@@ -1,0 +1,53 @@
+//! The limits of a publisher, each with its unit and the reason for its size. Some are defaults of
+//! [`Settings`](crate::Settings).
+
+use std::time::Duration;
+
+/// Requests that may be between their head and their answer. With bodies of 64 KiB that is 64 MiB at worst.
+pub const INFLIGHT_REQUESTS_MAX: usize = 1_024;
+
+/// Bytes of events that may be on their way into the log: a second's worth for a disk, a tenth for a network.
+pub const INFLIGHT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// When too much is in flight: how long until asking again is worth it.
+pub const INFLIGHT_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// How long an append may take before the poster is told that it is not known.
+pub const APPEND_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a store may take to answer a request that only asks or changes members.
+pub const STORE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the first status of an event may take; without it the event is told all the same.
+pub const STATUS_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Requests that may be changing members. With bodies of 1 MiB that is 128 MiB at worst.
+pub const MEMBERS_INFLIGHT_REQUESTS_MAX: usize = 128;
+
+/// Bytes of a body that changes members: 10,000 ids of 16 digits are a sixth of it.
+pub const MEMBERS_BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Notifications of one slice: enough that a commit's fsync or transaction is shared by many, few enough that a crash
+/// repeats little.
+pub const SLICE_NOTIFICATIONS_MAX: usize = 1_000;
+
+/// Bytes of notifications of one slice; the notification that passes it is the last.
+pub const SLICE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Events done with in one slice. Each has up to 36 bytes in the checkpoint, which has 4,096.
+pub const SLICE_EVENTS_MAX: usize = 100;
+
+/// The wait after a store's first error.
+pub const BACKOFF_MIN: Duration = Duration::from_millis(50);
+
+/// The longest wait after errors in a row: a store that comes back is used within it.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(5);
+
+/// How long one step of a fan-out may take, with its repeats, before its worker counts as stalled.
+pub const STALL_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long a store may take to answer when it is asked whether it is there.
+pub const READY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long slices under way may take once the publisher stops; what is not done then is done by whoever comes next.
+pub const STOP_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,0 +1,49 @@
+//! Whether the publisher can do its work: `GET /readyz`.
+//!
+//! Not ready (503) when it can't take events in, or when its fan-out stands still for a reason of its own. When only the
+//! members or the statuses are away it is degraded and says so, but ready (200): events are still accepted, and to take
+//! every publisher out of service would turn a wait into a loss for posters who do not repeat.
+
+use peal_proto::id::InvalidId;
+use peal_proto::{CommunityId, Partition, Topic};
+use peal_store::{StoreError, Stores};
+use serde::Serialize;
+
+use crate::fanout::Health;
+use crate::limits::READY_TIMEOUT;
+use crate::within::within;
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Readiness {
+    pub(crate) ready: bool,
+    degraded: bool,
+    log: String,
+    members: String,
+    statuses: String,
+    fanout: Health,
+}
+
+impl Readiness {
+    /// Asks every store something that changes nothing.
+    ///
+    /// # Errors
+    /// When what is asked for were no ids, which they are.
+    pub(crate) async fn of(stores: &Stores, fanout: Health) -> Result<Self, InvalidId> {
+        let (community, event) = (CommunityId::new(0)?, "readyz".parse()?);
+        let (log, members, statuses) = tokio::join!(
+            within(READY_TIMEOUT, "log", stores.log.end(Topic::Events, Partition::new(0))),
+            within(READY_TIMEOUT, "store of members", stores.members.count(community)),
+            within(READY_TIMEOUT, "store of statuses", stores.statuses.get(&event)),
+        );
+        let waits_for_stores = members.is_err() || statuses.is_err();
+        let stands_still = fanout.stopped > 0 || (fanout.stalled > 0 && !waits_for_stores);
+        let ready = log.is_ok() && !stands_still;
+        let degraded = waits_for_stores || fanout.stalled > 0 || !ready;
+        Ok(Self { ready, degraded, log: said(log), members: said(members), statuses: said(statuses), fanout })
+    }
+}
+
+fn said<T>(answer: Result<T, StoreError>) -> String {
+    answer.map_or_else(|error| error.to_string(), |_| "ok".to_owned())
+}

@@ -1,0 +1,34 @@
+//! How far an event is, as its poster can ask.
+//!
+//! Owns which status follows from what; that a status is only said once it is true is the fan-out's business.
+
+use peal_proto::Event;
+use peal_store::status::{State, Status};
+
+/// In the events log.
+pub(crate) fn accepted(event: &Event) -> Status {
+    status(event, State::Accepted, 0, 0)
+}
+
+/// `published` of `members` are told.
+pub(crate) fn expanding(event: &Event, members: u64, published: u64) -> Status {
+    status(event, State::Expanding, members, published)
+}
+
+/// All `members` are told.
+pub(crate) fn published(event: &Event, members: u64) -> Status {
+    status(event, State::Published, members, members)
+}
+
+fn status(event: &Event, state: State, members: u64, published: u64) -> Status {
+    Status {
+        event: event.event.clone(),
+        state,
+        kind: event.kind.clone(),
+        community: event.community,
+        at: event.at,
+        members,
+        published,
+        duplicates: 0, // the store counts them
+    }
+}

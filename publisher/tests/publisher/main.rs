@@ -1,0 +1,12 @@
+//! The publisher as a whole, on simulated stores and under paused time: its HTTP interface, its fan-out, and what becomes of
+//! both when stores fail and processes die.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in what it is built of as well")]
+
+mod bench;
+mod trap;
+
+mod crashes;
+mod fanout;
+mod http;
+mod outages;

@@ -1,0 +1,122 @@
+//! What a set of members promises.
+
+use std::collections::BTreeSet;
+
+use peal_proto::{CommunityId, UserId};
+
+use super::{Case, Subject, cases};
+use crate::Members;
+use crate::members::MEMBERS_PAGE_MAX;
+
+pub(super) const CASES: &[Case] = cases![
+    adding_and_removing_tell_what_changed,
+    a_user_given_twice_in_one_call_counts_once,
+    a_scan_gives_every_member,
+    a_scan_of_nobody_ends_at_once,
+    who_stays_a_member_during_a_scan_is_given,
+    communities_are_apart,
+    members_outlive_the_process,
+];
+
+fn users(numbers: impl IntoIterator<Item = u64>) -> Vec<UserId> {
+    numbers.into_iter().map(|number| UserId::new(number).unwrap()).collect()
+}
+
+fn community(number: u64) -> CommunityId {
+    CommunityId::new(number).unwrap()
+}
+
+async fn scan(members: &dyn Members, community: CommunityId) -> BTreeSet<u64> {
+    let mut all = BTreeSet::new();
+    let mut from = None;
+    loop {
+        let page = members.scan(community, from).await.unwrap();
+        all.extend(page.users.iter().map(|user| user.get()));
+        from = page.next;
+        if from.is_none() {
+            return all;
+        }
+    }
+}
+
+async fn adding_and_removing_tell_what_changed(subject: Subject) {
+    let members = subject.stores().members;
+    let community = community(7);
+    assert_eq!(members.count(community).await.unwrap(), 0);
+    assert_eq!(members.add(community, users([1, 2, 3])).await.unwrap(), 3);
+    assert_eq!(members.add(community, users([3, 4])).await.unwrap(), 1);
+    assert_eq!(members.count(community).await.unwrap(), 4);
+    assert_eq!(members.remove(community, users([1, 9])).await.unwrap(), 1);
+    assert_eq!(members.remove(community, users([1])).await.unwrap(), 0);
+    assert_eq!(members.count(community).await.unwrap(), 3);
+    assert_eq!(scan(&*members, community).await, BTreeSet::from([2, 3, 4]));
+}
+
+async fn a_user_given_twice_in_one_call_counts_once(subject: Subject) {
+    let members = subject.stores().members;
+    assert_eq!(members.add(community(1), users([5, 5, 6, 5])).await.unwrap(), 2);
+    assert_eq!(members.count(community(1)).await.unwrap(), 2);
+    assert_eq!(members.remove(community(1), users([5, 5])).await.unwrap(), 1);
+    assert_eq!(members.count(community(1)).await.unwrap(), 1);
+}
+
+async fn a_scan_gives_every_member(subject: Subject) {
+    let members = subject.stores().members;
+    let largest = (1 << 53) - 1;
+    let numbers = || (0..25_000).map(|n| n * 7).chain([largest]);
+    for part in users(numbers()).chunks(MEMBERS_PAGE_MAX) {
+        members.add(community(1), part.to_vec()).await.unwrap();
+    }
+    assert_eq!(members.count(community(1)).await.unwrap(), 25_001);
+    assert_eq!(scan(&*members, community(1)).await, numbers().collect());
+}
+
+async fn a_scan_of_nobody_ends_at_once(subject: Subject) {
+    let members = subject.stores().members;
+    let page = members.scan(community(404), None).await.unwrap();
+    assert_eq!((page.users, page.next), (Vec::new(), None));
+}
+
+async fn who_stays_a_member_during_a_scan_is_given(subject: Subject) {
+    let members = subject.stores().members;
+    let numbers = 0..22_000;
+    for part in users(numbers.clone()).chunks(MEMBERS_PAGE_MAX) {
+        members.add(community(1), part.to_vec()).await.unwrap();
+    }
+    let mut given = BTreeSet::new();
+    let mut from = None;
+    let mut odd = numbers.clone().filter(|number| number % 2 == 1);
+    loop {
+        let page = members.scan(community(1), from).await.unwrap();
+        given.extend(page.users.iter().map(|user| user.get()));
+        members.remove(community(1), users(odd.by_ref().take(3_000))).await.unwrap();
+        from = page.next;
+        if from.is_none() {
+            break;
+        }
+    }
+    for stayed in numbers.filter(|number| number % 2 == 0) {
+        assert!(given.contains(&stayed), "{stayed} was a member all along and was not given");
+    }
+}
+
+async fn communities_are_apart(subject: Subject) {
+    let members = subject.stores().members;
+    members.add(community(1), users([1, 2])).await.unwrap();
+    members.add(community(2), users([2, 3])).await.unwrap();
+    members.remove(community(2), users([1, 2])).await.unwrap();
+    assert_eq!(scan(&*members, community(1)).await, BTreeSet::from([1, 2]));
+    assert_eq!(scan(&*members, community(2)).await, BTreeSet::from([3]));
+    assert_eq!(scan(&*members, community(3)).await, BTreeSet::new());
+}
+
+async fn members_outlive_the_process(mut subject: Subject) {
+    let members = subject.stores().members;
+    members.add(community(1), users([1, 2, 3])).await.unwrap();
+    members.remove(community(1), users([2])).await.unwrap();
+    drop(members);
+    subject.reopen().await;
+    let members = subject.stores().members;
+    assert_eq!(scan(&*members, community(1)).await, BTreeSet::from([1, 3]));
+    assert_eq!(members.count(community(1)).await.unwrap(), 2);
+}

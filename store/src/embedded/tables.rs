@@ -1,0 +1,107 @@
+//! The engine, opened with bounded memory: one fjall database, a keyspace a table.
+//!
+//! Owns how the engine is set up and how its errors are worded. What stands in the tables is [`schema`](super::schema)'s.
+
+use std::ops::Range;
+use std::path::Path;
+
+use bytes::Bytes;
+use fjall::{
+    CompressionType, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Readable, Snapshot,
+};
+
+use super::fault::Fault;
+use super::schema::{Key, Table};
+use crate::limits::{
+    CACHE_BYTES, INBOX_MEMTABLE_BYTES, JOURNAL_BYTES_MAX, LEVEL_0_TABLES_MAX, LOG_MEMTABLE_BYTES, OPEN_FILES_MAX,
+    SEALED_MEMTABLES_MAX, STATE_MEMTABLE_BYTES,
+};
+
+/// The threads of the engine that write tables out and merge them: one for each, or a merge would hold up the writer.
+const ENGINE_THREADS: usize = 2;
+
+/// The open database.
+pub(crate) struct Tables {
+    database: Database,
+    log: Keyspace,
+    inbox: Keyspace,
+    state: Keyspace,
+}
+
+impl Tables {
+    /// Opens the database at `path`, or makes it.
+    pub(crate) fn open(path: &Path) -> fjall::Result<Self> {
+        let database = Database::builder(path)
+            .cache_size(CACHE_BYTES)
+            .max_journaling_size(JOURNAL_BYTES_MAX)
+            .journal_compression(CompressionType::None)
+            .max_cached_files(Some(OPEN_FILES_MAX))
+            .worker_threads(ENGINE_THREADS)
+            .manual_journal_persist(true) // each batch says how durable it is
+            .open()?;
+        let keyspace = |name, memtable_bytes| {
+            database.keyspace(name, || KeyspaceCreateOptions::default().max_memtable_size(memtable_bytes))
+        };
+        let log = keyspace("log", LOG_MEMTABLE_BYTES)?;
+        let inbox = keyspace("inbox", INBOX_MEMTABLE_BYTES)?;
+        let state = keyspace("state", STATE_MEMTABLE_BYTES)?;
+        Ok(Self { database, log, inbox, state })
+    }
+
+    /// One table.
+    pub(crate) fn keyspace(&self, table: Table) -> &Keyspace {
+        match table {
+            Table::Log => &self.log,
+            Table::Inbox => &self.inbox,
+            Table::State => &self.state,
+        }
+    }
+
+    /// All tables as they are now, whole batches only.
+    pub(crate) fn view(&self) -> View<'_> {
+        View { tables: self, snapshot: self.database.snapshot() }
+    }
+
+    /// An empty batch.
+    pub(crate) fn batch(&self, durable: bool) -> OwnedWriteBatch {
+        let mode = if durable { PersistMode::SyncData } else { PersistMode::Buffer };
+        self.database.batch().durability(Some(mode))
+    }
+
+    /// Whether the engine keeps up with what is written; an error when it has failed.
+    pub(crate) fn keeps_up(&self) -> fjall::Result<bool> {
+        let keeps_up = |table: &Keyspace| {
+            table.sealed_memtable_count() <= SEALED_MEMTABLES_MAX && table.l0_table_count() <= LEVEL_0_TABLES_MAX
+        };
+        if [&self.log, &self.inbox, &self.state].into_iter().all(keeps_up) {
+            return Ok(true);
+        }
+        self.database.persist(PersistMode::Buffer)?; // fails if a thread of the engine has
+        Ok(false)
+    }
+}
+
+/// The tables as they were at one moment.
+pub(crate) struct View<'a> {
+    tables: &'a Tables,
+    snapshot: Snapshot,
+}
+
+impl View<'_> {
+    pub(crate) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, Fault> {
+        Ok(self.snapshot.get(self.tables.keyspace(table), key)?.map(Bytes::from))
+    }
+
+    /// The pairs of a range, in the order of their keys.
+    pub(crate) fn range(
+        &self,
+        table: Table,
+        range: Range<Key>,
+    ) -> impl DoubleEndedIterator<Item = Result<(Bytes, Bytes), Fault>> + use<> {
+        let pairs = self.snapshot.range(self.tables.keyspace(table), range);
+        pairs.map(|pair| {
+            let (key, value) = pair.into_inner()?;
+            Ok((key.into(), value.into()))
+        })
+    }
+}

@@ -1,0 +1,223 @@
+//! The log in memory: a vector a partition.
+//!
+//! Every atomic slice leaves a hole behind it in the partitions it wrote to, as Kafka's transaction markers do.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use peal_proto::{Generation, Offset, Partition, Position, Topic};
+use tokio::sync::Notify;
+
+use super::{Commit, Log, NewRecord, Reader, Record, Source, Writer};
+use crate::StoreError;
+use crate::limits::{COMMIT_METADATA_BYTES_MAX, READ_BYTES_MAX, READ_RECORDS_MAX};
+use crate::simulated::{Fate, Handle};
+
+/// All topics, commits and writers.
+pub(crate) struct Model {
+    partitions: u32,
+    logs: BTreeMap<(Topic, Partition), PartitionLog>,
+    commits: BTreeMap<Source, Commit>,
+    /// The commits that an append followed.
+    commits_durable: BTreeMap<Source, Commit>,
+    /// The number of the newest writer of each name.
+    writers: BTreeMap<String, u64>,
+}
+
+#[derive(Default)]
+struct PartitionLog {
+    records: Vec<Record>,
+    end: Position,
+    appended: Arc<Notify>,
+}
+
+impl Model {
+    pub(crate) fn new(partitions: u32) -> Self {
+        Self {
+            partitions,
+            logs: BTreeMap::new(),
+            commits: BTreeMap::new(),
+            commits_durable: BTreeMap::new(),
+            writers: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn lose_commits(&mut self) {
+        self.commits.clone_from(&self.commits_durable);
+    }
+
+    pub(crate) fn expire(&mut self, topic: Topic, partition: Partition, below: Position) {
+        self.log(topic, partition).records.retain(|record| !below.covers(record.offset));
+    }
+
+    fn log(&mut self, topic: Topic, partition: Partition) -> &mut PartitionLog {
+        self.logs.entry((topic, partition)).or_default()
+    }
+
+    fn append(&mut self, topic: Topic, records: Vec<NewRecord>) -> Vec<Offset> {
+        let offsets = records.into_iter().map(|record| self.log(topic, record.partition).push(record)).collect();
+        self.commits_durable.clone_from(&self.commits);
+        offsets
+    }
+
+    fn write(&mut self, topic: Topic, records: Vec<NewRecord>, source: Source, commit: Commit) {
+        let partitions: Vec<_> = records.iter().map(|record| record.partition).collect();
+        self.commits.insert(source, commit);
+        self.append(topic, records);
+        for partition in partitions {
+            let log = self.log(topic, partition);
+            log.end = log.records.last().map_or(log.end, |last| Position::at(Offset::new(last.offset.get() + 2)));
+        }
+    }
+
+    fn open_writer(&mut self, name: &str) -> u64 {
+        let number = self.writers.entry(name.to_owned()).or_default();
+        *number += 1;
+        *number
+    }
+
+    fn refusal(&self, records: &[NewRecord], commit: Option<&Commit>) -> Option<String> {
+        let metadata = commit.map_or(0, |commit| commit.metadata.len());
+        if metadata > COMMIT_METADATA_BYTES_MAX {
+            return Some(format!("a commit has at most {COMMIT_METADATA_BYTES_MAX} bytes of metadata, not {metadata}"));
+        }
+        let beyond = records.iter().find(|record| record.partition.get() >= self.partitions)?;
+        Some(format!("there is no partition {} of {}", beyond.partition, self.partitions))
+    }
+}
+
+impl PartitionLog {
+    fn push(&mut self, record: NewRecord) -> Offset {
+        let NewRecord { partition: _, key, headers, value } = record;
+        let offset = self.end.next();
+        self.records.push(Record { offset, key: Some(key), headers, value });
+        self.end = Position::behind(offset);
+        self.appended.notify_waiters();
+        offset
+    }
+
+    fn read(&self, from: Position, records_max: usize) -> Vec<Record> {
+        let start = self.records.partition_point(|record| from.covers(record.offset));
+        let mut bytes = 0;
+        let mut batch = Vec::new();
+        for record in self.records[start..].iter().take(records_max) {
+            bytes += record.value.len();
+            batch.push(record.clone());
+            if bytes > READ_BYTES_MAX {
+                break;
+            }
+        }
+        batch
+    }
+}
+
+impl Handle<Model> {
+    fn check(&self, records: &[NewRecord], commit: Option<&Commit>) -> Result<(), StoreError> {
+        let refusal = self.with(|log| log.refusal(records, commit));
+        refusal.map_or(Ok(()), |reason| Err(self.gate.unavailable(reason)))
+    }
+}
+
+#[async_trait]
+impl Log for Handle<Model> {
+    fn generation(&self) -> Generation {
+        Generation::new(1)
+    }
+
+    fn partitions(&self) -> u32 {
+        self.with(|log| log.partitions)
+    }
+
+    async fn append(&self, topic: Topic, mut records: Vec<NewRecord>) -> Result<Vec<Offset>, StoreError> {
+        self.check(&records, None)?;
+        let fate = self.gate.enter().await?;
+        if fate == Fate::Lost {
+            records.truncate(self.gate.draw(records.len()));
+        }
+        let offsets = self.with(|log| log.append(topic, records));
+        self.gate.leave(fate, offsets).await
+    }
+
+    async fn writer(&self, name: &str) -> Result<Box<dyn Writer>, StoreError> {
+        let number = self.call(|log| log.open_writer(name)).await?;
+        Ok(Box::new(SimulatedWriter { log: self.clone(), name: name.to_owned(), number }))
+    }
+
+    async fn reader(&self, topic: Topic, partition: Partition, from: Position) -> Result<Box<dyn Reader>, StoreError> {
+        let appended = self.call(|log| Arc::clone(&log.log(topic, partition).appended)).await?;
+        Ok(Box::new(SimulatedReader { log: self.clone(), topic, partition, position: from, appended }))
+    }
+
+    async fn commit(&self, source: Source, commit: Commit) -> Result<(), StoreError> {
+        self.check(&[], Some(&commit))?;
+        self.call(|log| log.commits.insert(source, commit)).await?;
+        Ok(())
+    }
+
+    async fn committed(&self, source: Source) -> Result<Option<Commit>, StoreError> {
+        self.call(|log| log.commits.get(&source).cloned()).await
+    }
+
+    async fn end(&self, topic: Topic, partition: Partition) -> Result<Position, StoreError> {
+        self.call(|log| log.log(topic, partition).end).await
+    }
+}
+
+struct SimulatedWriter {
+    log: Handle<Model>,
+    name: String,
+    number: u64,
+}
+
+#[async_trait]
+impl Writer for SimulatedWriter {
+    async fn write(
+        &mut self,
+        topic: Topic,
+        records: Vec<NewRecord>,
+        source: Source,
+        commit: Commit,
+    ) -> Result<(), StoreError> {
+        self.log.check(&records, Some(&commit))?;
+        let Self { log, name, number } = self;
+        let written = log.call(|log| {
+            let newest = log.writers.get(name) == Some(number);
+            if newest {
+                log.write(topic, records, source, commit);
+            }
+            newest
+        });
+        if written.await? { Ok(()) } else { Err(StoreError::Fenced { writer: name.clone() }) }
+    }
+}
+
+struct SimulatedReader {
+    log: Handle<Model>,
+    topic: Topic,
+    partition: Partition,
+    position: Position,
+    appended: Arc<Notify>,
+}
+
+#[async_trait]
+impl Reader for SimulatedReader {
+    async fn next(&mut self) -> Result<Vec<Record>, StoreError> {
+        loop {
+            let mut appended = pin!(self.appended.notified());
+            appended.as_mut().enable(); // before the look, or what is appended between the two wakes nobody
+            let records_max = 1 + self.log.gate.draw(READ_RECORDS_MAX - 1);
+            let read = self.log.call(|log| log.log(self.topic, self.partition).read(self.position, records_max));
+            let batch = read.await?;
+            if let Some(last) = batch.last() {
+                self.position = Position::behind(last.offset);
+                return Ok(batch);
+            }
+            tokio::select! {
+                () = appended => {}
+                () = self.log.gate.refusing() => {}
+            }
+        }
+    }
+}

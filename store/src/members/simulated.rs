@@ -1,0 +1,76 @@
+//! Members in memory: a set a community, scanned in pages that come shuffled and with repeats, as those of Redis may.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_trait::async_trait;
+use peal_proto::{CommunityId, UserId};
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
+
+use super::{Members, MembersPage, ScanCursor};
+use crate::StoreError;
+use crate::simulated::Handle;
+
+/// Users a page: few, so that a small community takes several.
+const PAGE_USERS_MAX: usize = 100;
+
+/// All communities.
+pub(crate) struct Model {
+    communities: BTreeMap<CommunityId, BTreeSet<UserId>>,
+    rng: StdRng,
+}
+
+impl Model {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { communities: BTreeMap::new(), rng: StdRng::seed_from_u64(seed) }
+    }
+
+    pub(crate) fn wipe(&mut self) {
+        self.communities.clear();
+    }
+
+    fn members(&mut self, community: CommunityId) -> &mut BTreeSet<UserId> {
+        self.communities.entry(community).or_default()
+    }
+
+    /// A page holds the users from the cursor on; the cursor is the lowest user not given yet.
+    fn scan(&mut self, community: CommunityId, from: Option<ScanCursor>) -> MembersPage {
+        let from = from.map_or(0, ScanCursor::get);
+        let mut rest: Vec<_> = self.members(community).iter().copied().filter(|user| user.get() >= from).collect();
+        let next = rest.get(PAGE_USERS_MAX).map(|user| ScanCursor::new(user.get()));
+        rest.truncate(PAGE_USERS_MAX);
+        if self.rng.random_range(0..4) == 0 {
+            rest.extend(rest.first().copied());
+        }
+        rest.shuffle(&mut self.rng);
+        MembersPage { users: rest, next }
+    }
+}
+
+#[async_trait]
+impl Members for Handle<Model> {
+    async fn add(&self, community: CommunityId, users: Vec<UserId>) -> Result<u64, StoreError> {
+        self.call(|model| {
+            let members = model.members(community);
+            users.into_iter().filter(|user| members.insert(*user)).count() as u64
+        })
+        .await
+    }
+
+    async fn remove(&self, community: CommunityId, users: Vec<UserId>) -> Result<u64, StoreError> {
+        self.call(|model| {
+            let members = model.members(community);
+            users.into_iter().filter(|user| members.remove(user)).count() as u64
+        })
+        .await
+    }
+
+    async fn scan(&self, community: CommunityId, from: Option<ScanCursor>) -> Result<MembersPage, StoreError> {
+        self.call(|model| model.scan(community, from)).await
+    }
+
+    async fn count(&self, community: CommunityId) -> Result<u64, StoreError> {
+        self.call(|model| model.members(community).len() as u64).await
+    }
+}

@@ -1,0 +1,148 @@
+//! The way into a simulated store: where its calls are delayed, refused, held up, or robbed of their answer.
+//!
+//! Owns the faults of one store and the handle that every call of it goes through; what a call does is the model's.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use tokio::sync::watch;
+
+use super::Store;
+use crate::StoreError;
+
+/// How a store that is down treats its callers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outage {
+    /// Calls fail at once with [`StoreError::Unavailable`] and do nothing.
+    Refuse,
+    /// Calls do nothing and don't return before the store is healed.
+    Hang,
+}
+
+/// What becomes of a call that was let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Done and answered.
+    Answered,
+    /// Done, perhaps, and answered with an error.
+    Lost,
+}
+
+/// The faults of one store.
+pub(crate) struct Gate {
+    store: Store,
+    outage: watch::Sender<Option<Outage>>,
+    dice: Mutex<Dice>,
+}
+
+struct Dice {
+    rng: StdRng,
+    delay_max: Duration,
+    lost_percent: u32,
+}
+
+impl Gate {
+    fn new(store: Store, seed: u64) -> Self {
+        let rng = StdRng::seed_from_u64(seed.wrapping_mul(Store::ALL.len() as u64).wrapping_add(store as u64));
+        let dice = Dice { rng, delay_max: Duration::ZERO, lost_percent: 0 };
+        Self { store, outage: watch::Sender::new(None), dice: Mutex::new(dice) }
+    }
+
+    pub(crate) fn set_outage(&self, outage: Option<Outage>) {
+        self.outage.send_replace(outage);
+    }
+
+    pub(crate) fn set_delay_max(&self, delay_max: Duration) {
+        self.dice().delay_max = delay_max;
+    }
+
+    pub(crate) fn set_lost_percent(&self, percent: u32) {
+        self.dice().lost_percent = percent.min(100);
+    }
+
+    /// A number from 0 to `most`.
+    pub(crate) fn draw(&self, most: usize) -> usize {
+        self.dice().rng.random_range(0..=most)
+    }
+
+    /// Lets a call in: after its delay, once the store is up.
+    pub(crate) async fn enter(&self) -> Result<Fate, StoreError> {
+        self.delay().await;
+        let up = self.outage.subscribe().wait_for(|outage| *outage != Some(Outage::Hang)).await.map(|outage| *outage);
+        if matches!(up, Ok(Some(_)) | Err(_)) {
+            return Err(self.unavailable("it is down"));
+        }
+        let mut dice = self.dice();
+        let percent = dice.lost_percent;
+        let lost = percent > 0 && dice.rng.random_range(0..100) < percent;
+        Ok(if lost { Fate::Lost } else { Fate::Answered })
+    }
+
+    /// Lets its answer out.
+    pub(crate) async fn leave<T>(&self, fate: Fate, answer: T) -> Result<T, StoreError> {
+        self.delay().await;
+        match fate {
+            Fate::Answered => Ok(answer),
+            Fate::Lost => Err(self.unavailable("the answer was lost")),
+        }
+    }
+
+    /// Waits until calls are refused.
+    pub(crate) async fn refusing(&self) {
+        let refusing = |outage: &Option<Outage>| *outage == Some(Outage::Refuse);
+        if self.outage.subscribe().wait_for(refusing).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    async fn delay(&self) {
+        let delay = {
+            let mut dice = self.dice();
+            let most = u64::try_from(dice.delay_max.as_micros()).unwrap_or(u64::MAX);
+            if most == 0 { 0 } else { dice.rng.random_range(0..=most) }
+        };
+        if delay > 0 {
+            tokio::time::sleep(Duration::from_micros(delay)).await;
+        }
+    }
+
+    pub(crate) fn unavailable(&self, reason: impl Into<String>) -> StoreError {
+        StoreError::Unavailable { store: self.store.name(), reason: reason.into() }
+    }
+
+    fn dice(&self) -> MutexGuard<'_, Dice> {
+        self.dice.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A handle on one simulated store.
+pub(crate) struct Handle<M> {
+    pub(crate) gate: Arc<Gate>,
+    model: Arc<Mutex<M>>,
+}
+
+impl<M> Clone for Handle<M> {
+    fn clone(&self) -> Self {
+        Self { gate: Arc::clone(&self.gate), model: Arc::clone(&self.model) }
+    }
+}
+
+impl<M> Handle<M> {
+    pub(crate) fn new(store: Store, seed: u64, model: M) -> Self {
+        Self { gate: Arc::new(Gate::new(store, seed)), model: Arc::new(Mutex::new(model)) }
+    }
+
+    /// One call: in through the gate, one step of the model, out through the gate.
+    pub(crate) async fn call<T>(&self, step: impl FnOnce(&mut M) -> T) -> Result<T, StoreError> {
+        let fate = self.gate.enter().await?;
+        let answer = self.with(step);
+        self.gate.leave(fate, answer).await
+    }
+
+    /// One step of the model, without faults.
+    pub(crate) fn with<T>(&self, step: impl FnOnce(&mut M) -> T) -> T {
+        step(&mut self.model.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
