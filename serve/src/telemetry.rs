@@ -4,6 +4,7 @@
 //! Names and meanings of metrics are of those who count.
 
 use std::future::{Ready, ready};
+use std::io::IsTerminal;
 use std::sync::OnceLock;
 
 use axum::http::header::{CONTENT_TYPE, HeaderName};
@@ -75,7 +76,8 @@ pub enum LogFormat {
 /// When the filter can't be read.
 pub fn install_log(filter: &str, format: LogFormat) -> Result<(), ParseError> {
     let filter = EnvFilter::builder().parse(filter)?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     let installed = match format {
         LogFormat::Text => subscriber.try_init(),
         LogFormat::Json => subscriber.json().flatten_event(true).try_init(),

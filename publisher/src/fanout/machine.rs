@@ -7,16 +7,17 @@
 
 use std::collections::VecDeque;
 
-use peal_proto::{CommunityId, Event, EventId, Offset, Partition, Position, Template, UserId};
+use peal_proto::{CommunityId, EventId, Offset, Partition, Position, UserId};
 use peal_store::StoreError;
 use peal_store::log::{Commit, NewRecord, Record};
 use peal_store::members::{MembersPage, ScanCursor};
 use peal_store::status::{Claim, Origin, Status};
 
-use super::checkpoint::{Checkpoint, Done, Part};
+use super::checkpoint::Checkpoint;
 use super::letter::{self, Letter};
 use super::slice::{Sealed, Slice, SliceLimits};
-use crate::members::{Call, Roll};
+use super::work::{Expansion, Work};
+use crate::members::Roll;
 use crate::status;
 
 /// What to do next.
@@ -75,21 +76,6 @@ enum State {
     Burying(Letter),
 }
 
-/// An event to fan out.
-struct Work {
-    event: Event,
-    offset: Offset,
-    /// How far it is, once begun.
-    part: Option<Part>,
-}
-
-/// An event being fanned out.
-struct Expansion {
-    work: Box<Work>,
-    template: Template,
-    call: Call,
-}
-
 /// What follows a commit: what is said, and the event to go on with.
 struct After {
     statuses: Vec<Status>,
@@ -121,7 +107,7 @@ impl Machine {
             State::Reading => Effect::Read { from: self.read_to },
             State::Claiming(work) => {
                 let origin = Origin { partition: self.partition, offset: work.offset };
-                Effect::Claim { event: work.event.event.clone(), origin }
+                Effect::Claim { event: work.id(), origin }
             }
             State::Joining(work, user) => Effect::Join { community: work.event.community, user: *user },
             State::Scanning { work, from, .. } => Effect::Scan { community: work.event.community, from: *from },
@@ -156,6 +142,7 @@ impl Machine {
 
     /// The next events, in order.
     pub(crate) fn handle_records(&mut self, records: Vec<Record>) {
+        let State::Reading = self.take() else { return };
         self.read_to = records.last().map_or(self.read_to, |last| Position::behind(last.offset));
         self.unread.extend(records);
         self.advance();
@@ -184,14 +171,7 @@ impl Machine {
             self.state = State::Scanning { work, from: page.next, roll };
             return;
         }
-        if let Some(join) = work.event.join.filter(|join| !join.notify_self) {
-            roll.leave_out(join.user);
-        }
-        if let Some(part) = work.part {
-            roll.leave_out_up_to(part.last);
-        }
-        let template = Template::of(&work.event);
-        self.expand(Box::new(Expansion { work, template, call: roll.call() }));
+        self.expand(Box::new(Expansion::of(work, roll)));
     }
 
     /// The slice and its commit are durable.
@@ -249,49 +229,37 @@ impl Machine {
         Some(if work.part.is_some() { first_step(work) } else { State::Claiming(work) })
     }
 
-    /// Done with an event that nobody is told of.
+    /// Done with the record at this offset, on to the next.
     fn pass(&mut self, offset: Offset) {
         self.position = Position::behind(offset);
         self.advance();
     }
 
-    /// Tells members until the slice is full or all are told.
+    /// Tells members; once all are told, on to the next event.
     fn expand(&mut self, mut expansion: Box<Expansion>) {
-        while let Some(user) = expansion.call.next() {
-            self.slice.push(user, &expansion.template);
-            expansion.work.told(user);
-            if self.slice.is_full() && expansion.call.left() > 0 {
-                return self.write(Some(expansion));
-            }
+        expansion.fill(&mut self.slice);
+        if !expansion.is_done() {
+            return self.write(Some(expansion));
         }
-        let Work { event, offset, part } = &*expansion.work;
-        let members = part.map_or(0, |part| part.published);
-        self.slice.finish(Done { offset: *offset, members }, status::published(event, members));
-        self.pass(*offset);
+        let done = expansion.done();
+        self.slice.finish(done, expansion.status());
+        self.pass(done.offset);
     }
 
+    /// Writes the slice; then goes on with the rest of an event.
     fn write(&mut self, rest: Option<Box<Expansion>>) {
         let Sealed { records, done, mut statuses } = self.slice.seal(self.partitions);
-        let part = rest.as_ref().and_then(|expansion| expansion.work.part);
-        if let (Some(expansion), Some(Part { published, .. })) = (&rest, part) {
-            let members = published + expansion.call.left();
-            statuses.push(status::expanding(&expansion.work.event, members, published));
-        }
+        statuses.extend(rest.as_ref().map(|expansion| expansion.status()));
+        let part = rest.as_ref().and_then(|expansion| expansion.part());
         let commit = Checkpoint { position: self.position, done, part }.commit();
         self.state = State::Sealed { records, commit, after: After { statuses, again: false, rest } };
     }
 }
 
+/// Who joins is a member before the members are read.
 fn first_step(work: Box<Work>) -> State {
     match work.event.join {
         Some(join) => State::Joining(work, join.user),
         None => State::Scanning { work, from: None, roll: Roll::default() },
-    }
-}
-
-impl Work {
-    fn told(&mut self, user: UserId) {
-        let published = self.part.map_or(0, |part| part.published) + 1;
-        self.part = Some(Part { offset: self.offset, last: user, published });
     }
 }
