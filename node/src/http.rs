@@ -18,8 +18,9 @@ use peal_proto::frame::Hello;
 use peal_proto::limits::CLIENT_FRAME_BYTES_MAX;
 use peal_proto::name::SUBPROTOCOL;
 use peal_proto::{CloseCode, Cursor, Problem, ProblemKind, Topic, UserId};
+use peal_serve::problem::method_not_allowed;
 use peal_serve::telemetry::metrics_page;
-use peal_serve::{Failure, Query, from_text, healthz, with_fallbacks};
+use peal_serve::{Failure, Query, from_text, healthz, locate, with_fallbacks};
 use serde::{Deserialize, Serialize};
 use tower_http::cors::CorsLayer;
 
@@ -35,35 +36,14 @@ const NOT_READY_RETRY_AFTER: Duration = Duration::from_secs(1);
 /// All routes of a node.
 pub(crate) fn router(state: Arc<NodeState>) -> Router {
     let api = Router::new()
-        .route("/v1/locate", get(locate))
+        .route("/v1/locate", locate(state.map.clone()))
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(CorsLayer::permissive())
         .route("/v1/socket", get(socket))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics_page));
     with_fallbacks(api).with_state(state)
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LocateQuery {
-    #[serde(deserialize_with = "from_text")]
-    user: UserId,
-}
-
-/// Who owns a user.
-#[derive(Debug, Serialize)]
-struct Location {
-    user: UserId,
-    node: u32,
-    epoch: u64,
-    url: String,
-}
-
-async fn locate(State(node): State<Arc<NodeState>>, Query(query): Query<LocateQuery>) -> Json<Location> {
-    let map = node.map.borrow().clone();
-    let (owner, url) = map.owner(query.user);
-    Json(Location { user: query.user, node: owner.get(), epoch: map.epoch(), url: url.to_owned() })
 }
 
 /// The query of `/v1/socket`.

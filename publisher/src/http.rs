@@ -3,7 +3,6 @@
 //! What stands in a request is checked where its type lives; how problems and bodies read is `peal_serve`'s business.
 
 mod events;
-mod locate;
 mod members;
 mod page;
 
@@ -17,7 +16,7 @@ use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use peal_proto::ProblemKind;
 use peal_serve::problem::method_not_allowed;
-use peal_serve::{Failure, healthz, telemetry, with_fallbacks};
+use peal_serve::{Failure, healthz, locate, telemetry, with_fallbacks};
 use tower_http::cors::CorsLayer;
 
 use crate::App;
@@ -32,7 +31,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/communities/{community}/members", get(members::list).post(members::change))
         .route("/v1/communities/{community}/members/{user}", put(members::add).delete(members::remove))
         .route("/v1/events/{event}", get(events::status))
-        .route("/v1/locate", get(locate::locate))
+        .route("/v1/locate", locate(app.map.clone()))
         .method_not_allowed_fallback(method_not_allowed)
         // Pages of other origins post and ask as well; who may is a token's business, not an origin's.
         .layer(CorsLayer::permissive());

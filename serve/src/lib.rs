@@ -8,6 +8,8 @@ pub mod accept;
 pub mod body;
 pub mod problem;
 
+mod locate;
+
 pub mod clock;
 pub mod telemetry;
 
@@ -18,6 +20,7 @@ use std::future::{Ready, ready};
 pub use accept::{ConnectionLimits, listen, serve};
 pub use body::{Json, Path, Query, from_text};
 pub use clock::Clock;
+pub use locate::locate;
 pub use problem::{Failure, with_fallbacks};
 
 /// `GET /healthz`: the process is alive and its runtime runs. Whether it can do its work is `/readyz`.
