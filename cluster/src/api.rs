@@ -5,6 +5,7 @@
 
 mod base;
 mod error;
+mod message;
 
 use std::collections::BTreeSet;
 
@@ -15,15 +16,16 @@ use hyper::{Method, Request, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use peal_proto::{CommunityId, EventId, Kind, NodeId, UserId};
+use peal_proto::{CommunityId, EventId, UserId};
 use peal_store::status::Status;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use tokio::time::timeout;
 
 pub use self::base::{BaseUrl, InvalidUrl};
 pub use self::error::{ApiError, Refusal};
+use self::message::{Accepted, Listed};
+pub use self::message::{Change, Changed, Join, Location, Post};
 use crate::limits::{ANSWER_BYTES_MAX, CONNECT_TIMEOUT, REQUEST_TIMEOUT};
 
 /// A handle on the publisher; cheap to clone, connections are shared.
@@ -31,75 +33,6 @@ use crate::limits::{ANSWER_BYTES_MAX, CONNECT_TIMEOUT, REQUEST_TIMEOUT};
 pub struct Api {
     base: BaseUrl,
     http: Client<HttpConnector, Full<Bytes>>,
-}
-
-/// A join to post.
-#[derive(Debug, Clone, Serialize)]
-pub struct Join<'a> {
-    /// Who joins.
-    pub user: UserId,
-    /// Makes a repeat harmless.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub event: Option<&'a EventId>,
-    /// A JSON object that every member gets.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub data: Option<&'a RawValue>,
-    /// Whether the joiner is told as well.
-    pub notify_self: bool,
-}
-
-/// Any other event to post.
-#[derive(Debug, Clone, Serialize)]
-pub struct Post<'a> {
-    /// What happened.
-    pub kind: &'a Kind,
-    /// Makes a repeat harmless.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub event: Option<&'a EventId>,
-    /// A JSON object that every member gets.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub data: Option<&'a RawValue>,
-}
-
-/// Members to add and to remove, at most [`MEMBERS_PAGE_MAX`](peal_store::members::MEMBERS_PAGE_MAX) in all.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct Change {
-    /// Who becomes a member.
-    pub add: Vec<UserId>,
-    /// Who is one no longer.
-    pub remove: Vec<UserId>,
-}
-
-/// What a change changed.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-pub struct Changed {
-    /// How many became members.
-    pub added: u64,
-    /// How many were members.
-    pub removed: u64,
-}
-
-/// Who owns a user.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Location {
-    /// The owner.
-    pub node: NodeId,
-    /// Where it is, `ws://host:port`.
-    pub url: String,
-}
-
-#[derive(Deserialize)]
-struct Accepted {
-    event: EventId,
-}
-
-#[derive(Deserialize)]
-struct Listed {
-    count: u64,
-    #[serde(default)]
-    users: Vec<UserId>,
-    #[serde(default)]
-    next: Option<String>,
 }
 
 impl Api {

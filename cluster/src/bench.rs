@@ -1,5 +1,113 @@
-//! stub
-use crate::config::bench::Bench;
+//! `peal bench`: what a cluster costs on this machine, with the floor beside it.
+//!
+//! Owns the course of a run and the numbers that come of it. The cluster and the floor are processes of their own
+//! ([`subject`], [`baseline`]), all clients are in this one; [`report`] prints.
+
+mod baseline;
 pub mod floor;
-/// x
-pub async fn run(_: &Bench) -> anyhow::Result<()> { Ok(()) }
+mod heard;
+mod process;
+mod report;
+mod subject;
+mod tally;
+
+use std::io;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use self::process::Machine;
+use self::report::Report;
+use crate::api::ApiError;
+use crate::config::bench::Bench;
+use crate::{open_files, output};
+
+/// Events to everybody, one after the other: each socket gets one frame at a time.
+const SINGLES: u32 = 20;
+
+/// Events to everybody at once, so that several frames wait for a socket together, …
+const BURST: u32 = 16;
+
+/// … so many times.
+const BURSTS: u32 = 4;
+
+/// How long latency is measured.
+const LATENCY_SPAN: Duration = Duration::from_secs(15);
+
+/// Events a second meanwhile, far below what the machine can do, …
+const LATENCY_RATE: u32 = 50;
+
+/// … to a community of so many.
+const LATENCY_MEMBERS: u32 = 20;
+
+/// Files of this process beside the sockets.
+const OTHER_FILES: u64 = 200;
+
+/// Why there are no numbers.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Too many sockets for this machine as it is set.
+    #[error(
+        "{sockets} sockets need {needed} open files, and this process may have {limit}: raise `ulimit -n`, or ask for fewer --sockets"
+    )]
+    OpenFiles {
+        /// How many were asked for.
+        sockets: u32,
+        /// What they need.
+        needed: u64,
+        /// What there is.
+        limit: u64,
+    },
+    /// The cluster did not do as it was told.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// A process or a socket failed.
+    #[error("the measurement failed")]
+    Io(#[from] io::Error),
+}
+
+/// What was measured of one server.
+struct Numbers {
+    /// Resident bytes that each idle socket adds.
+    socket_bytes: f64,
+    /// Per CPU-second of the server, as all below.
+    handshakes: f64,
+    singles: f64,
+    bursts: f64,
+    /// Microseconds.
+    latency: Histogram<u64>,
+}
+
+/// `peal bench`.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn run(bench: &Bench) -> Result<(), Failure> {
+    let needed = u64::from(bench.sockets) + OTHER_FILES;
+    let limit = open_files::raise().unwrap_or(u64::MAX);
+    if limit < needed {
+        return Err(Failure::OpenFiles { sockets: bench.sockets, needed, limit });
+    }
+    output::remark(format!("peal: a cluster with {} sockets …", bench.sockets));
+    let (cluster, frame_bytes) = subject::measure(bench.sockets).await?;
+    output::remark(format!("peal: the floor: the same sockets, frames of {frame_bytes} bytes, nothing else …"));
+    let floor = baseline::measure(bench.sockets, frame_bytes).await?;
+    let report = Report { machine: Machine::this(), sockets: bench.sockets, frame_bytes, cluster, floor };
+    Ok(output::line(if bench.markdown { report.markdown() } else { report.text() })?)
+}
+
+/// How much per second of CPU time.
+fn per_second(count: u32, cpu_time: Duration) -> f64 {
+    f64::from(count) / cpu_time.as_secs_f64().max(f64::EPSILON)
+}
+
+/// How many more bytes each.
+fn each(sockets: u32, before: u64, after: u64) -> f64 {
+    let bytes = u32::try_from(after.saturating_sub(before)).unwrap_or(u32::MAX);
+    f64::from(bytes) / f64::from(sockets)
+}
+
+/// Three digits, up to ten minutes.
+fn histogram() -> io::Result<Histogram<u64>> {
+    Histogram::new_with_bounds(1, 600_000_000, 3).map_err(io::Error::other)
+}

@@ -4,13 +4,13 @@
 //! [`conversation`]'s business, what counts as seen [`progress`]'s, whether and when to connect again [`retry`]'s. The
 //! terminal client, the bench and the tests are its users; showing and keeping anything is theirs.
 
+mod closed;
 mod conversation;
 mod progress;
 mod retry;
-pub mod socket;
+mod socket;
 
 use std::io;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use peal_proto::frame::{GapReason, Hello};
@@ -20,12 +20,13 @@ use serde_json::value::RawValue;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use self::closed::Closed;
 use self::conversation::{Conversation, End};
 use self::progress::Progress;
 use self::retry::{Next, Retry};
-use self::socket::{Closed, Socket};
+use self::socket::Socket;
 use crate::api::Api;
-use crate::limits::HELLO_TIMEOUT;
+use crate::limits::{BACKOFF_CAP, HELLO_TIMEOUT};
 
 /// What a client tells whoever runs it.
 #[derive(Debug)]
@@ -86,7 +87,8 @@ pub enum Stopped {
 pub struct Client {
     api: Api,
     user: UserId,
-    source: Option<IpAddr>,
+    /// Where the first socket is opened, if that is known.
+    first: Option<String>,
     clock: Clock,
     progress: Progress,
     retry: Retry,
@@ -96,13 +98,20 @@ impl Client {
     /// A client of the cluster behind `api` that has seen everything up to `cursor`.
     #[must_use]
     pub fn new(api: Api, user: UserId, cursor: Option<Cursor>, clock: Clock) -> Self {
-        Self { api, user, source: None, clock, progress: Progress::new(cursor), retry: Retry::default() }
+        Self { api, user, first: None, clock, progress: Progress::new(cursor), retry: Retry::new(BACKOFF_CAP) }
     }
 
-    /// The same, connecting from this address of the machine: each has ports of its own.
+    /// The same, opening its first socket at this node without asking who owns the user.
     #[must_use]
-    pub fn from_address(self, source: IpAddr) -> Self {
-        Self { source: Some(source), ..self }
+    pub fn beginning_at(self, node: String) -> Self {
+        Self { first: Some(node), ..self }
+    }
+
+    /// The same, never waiting for longer than this before it connects again, unless the cluster asks for more. For tests
+    /// and measurements: many clients that all do it are a herd.
+    #[must_use]
+    pub fn waiting_at_most(self, cap: Duration) -> Self {
+        Self { retry: Retry::new(cap), ..self }
     }
 
     /// How far it has seen.
@@ -120,7 +129,7 @@ impl Client {
     /// Runs until `stop`, or until connecting again makes no sense. Dropping the future is a crash of the client: what its
     /// handler returned from is seen, though perhaps not acknowledged, and [`Client::cursor`] says so.
     pub async fn run(&mut self, stop: &CancellationToken, handler: &mut Handler<'_>) -> Stopped {
-        let mut moved = None;
+        let mut moved = self.first.take();
         loop {
             let closed = match self.one_socket(moved.take(), stop, handler).await {
                 End::Stopped(stopped) => return stopped,
@@ -141,12 +150,7 @@ impl Client {
         }
     }
 
-    async fn one_socket(
-        &mut self,
-        moved: Option<String>,
-        stop: &CancellationToken,
-        handler: &mut Handler<'_>,
-    ) -> End {
+    async fn one_socket(&mut self, moved: Option<String>, stop: &CancellationToken, handler: &mut Handler<'_>) -> End {
         let greeted = tokio::select! {
             biased;
             () = stop.cancelled() => return End::Stopped(Stopped::Asked),
@@ -175,7 +179,7 @@ impl Client {
             Some(url) => url,
             None => self.api.locate(self.user).await?.url,
         };
-        let mut socket = socket::open(&url, self.user, self.cursor(), self.source).await?;
+        let mut socket = socket::open(&url, self.user, self.cursor()).await?;
         let hello = socket::hello(&mut socket, self.user).await?;
         Ok((socket, url, hello))
     }

@@ -41,7 +41,11 @@ Exit codes:
 /// Tells everybody in a community what happened in it.
 #[derive(Debug, Parser)]
 #[command(name = "peal", version, long_about = ABOUT, after_long_help = AFTER, max_term_width = 110)]
-#[command(after_help = "`peal --help` has examples and more words.", subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    after_help = "`peal --help` has examples and more words.",
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
 pub struct Peal {
     /// What to do.
     #[command(subcommand)]
@@ -102,7 +106,9 @@ pub fn read() -> Command {
         Command::Up(up) => ("up", up.faults()),
         Command::Members(members) => ("members", members.faults()),
         Command::Bench(bench) => ("bench", bench.faults()),
-        Command::Join(_) | Command::Post(_) | Command::Event(_) | Command::Listen(_) | Command::Floor(_) => return command,
+        Command::Join(_) | Command::Post(_) | Command::Event(_) | Command::Listen(_) | Command::Floor(_) => {
+            return command;
+        }
     };
     if !faults.is_empty() {
         refuse(name, &faults);

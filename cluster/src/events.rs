@@ -6,7 +6,7 @@ use peal_proto::EventId;
 use peal_store::status::{State, Status};
 
 use crate::api::{self, ApiError};
-use crate::config::events::{JsonObject, Join, Post, ShowEvent};
+use crate::config::events::{Join, JsonObject, Post, ShowEvent};
 use crate::output;
 
 /// Why a command about an event failed.
@@ -16,7 +16,9 @@ pub enum Failure {
     #[error(transparent)]
     Api(ApiError),
     /// It may have been accepted, or not.
-    #[error("{error}. Whether the event was accepted is not known: post it with an id (--event), and repeating it is harmless")]
+    #[error(
+        "{error}. Whether the event was accepted is not known: post it with an id (--event), and repeating it is harmless"
+    )]
     NotKnown {
         /// What happened.
         error: ApiError,

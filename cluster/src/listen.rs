@@ -1,6 +1,6 @@
 //! `peal listen`: a terminal client that prints what a user is told, and goes on where it stopped.
 //!
-//! What is printed is [`line`]'s business, where the cursor is kept [`kept`]'s, everything about sockets the client's.
+//! What is printed is [`mod@line`]'s business, where the cursor is kept [`kept`]'s, everything about sockets the client's.
 
 mod kept;
 mod line;
@@ -8,8 +8,8 @@ mod line;
 use std::io;
 use std::time::Duration;
 
-use peal_proto::frame::Hello;
 use peal_proto::UserId;
+use peal_proto::frame::Hello;
 use peal_serve::Clock;
 use tokio_util::sync::CancellationToken;
 

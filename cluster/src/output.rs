@@ -20,7 +20,7 @@ pub fn line(text: impl AsRef<str>) -> io::Result<()> {
 /// Prints many lines to stdout.
 ///
 /// # Errors
-/// As [`line`].
+/// As [`line()`].
 pub fn lines(items: impl IntoIterator<Item = impl Display>) -> io::Result<()> {
     let mut stdout = BufWriter::new(io::stdout().lock());
     for item in items {

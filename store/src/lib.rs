@@ -17,11 +17,14 @@ pub mod shards;
 
 pub mod limits;
 
-#[cfg(any(feature = "embedded", feature = "conformance"))]
+#[cfg(any(feature = "embedded", feature = "kafka", feature = "conformance"))]
 mod clock;
 
 #[cfg(feature = "embedded")]
 pub mod embedded;
+
+#[cfg(feature = "redis")]
+pub mod redis;
 
 #[cfg(feature = "simulated")]
 pub mod simulated;

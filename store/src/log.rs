@@ -5,6 +5,8 @@
 
 #[cfg(feature = "embedded")]
 pub(crate) mod embedded;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 #[cfg(feature = "simulated")]
 pub(crate) mod simulated;
 

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "embedded")]
 pub(crate) mod embedded;
+#[cfg(feature = "redis")]
+pub(crate) mod redis;
 #[cfg(feature = "simulated")]
 pub(crate) mod simulated;
 

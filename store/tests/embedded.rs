@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use std::path::Path;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use peal_proto::{Partition, Topic};
@@ -148,15 +147,4 @@ async fn a_partition_that_is_not_there_is_refused_and_nothing_of_the_call_is_app
     assert!(refused.ends_with("there is no partition 4 of 4"), "{refused}");
     assert_eq!(log.end(Topic::Events, Partition::new(0)).await.unwrap(), Default::default());
     assert!(log.reader(Topic::Events, Partition::new(4), Default::default()).await.is_err());
-}
-
-#[tokio::test]
-async fn a_log_that_was_wiped_comes_back_with_another_generation() {
-    let directory = tempfile::tempdir().unwrap();
-    let before = embedded::open(directory.path(), settings(4)).unwrap().stores().log.generation();
-    // Generations are counted in seconds.
-    tokio::time::sleep(Duration::from_millis(1_100)).await;
-    std::fs::remove_dir_all(directory.path()).unwrap();
-    let after = embedded::open(directory.path(), settings(4)).unwrap().stores().log.generation();
-    assert!(after > before);
 }

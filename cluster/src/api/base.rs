@@ -18,7 +18,9 @@ pub enum InvalidUrl {
     #[error("the URL of a publisher is http://HOST:PORT, such as http://127.0.0.1:7000")]
     Shape,
     /// Another scheme.
-    #[error("only http:// is spoken here; put a proxy that speaks TLS in front, and name it by http:// on this machine")]
+    #[error(
+        "only http:// is spoken here; put a proxy that speaks TLS in front, and name it by http:// on this machine"
+    )]
     Tls,
 }
 
@@ -41,6 +43,12 @@ impl FromStr for BaseUrl {
 }
 
 impl BaseUrl {
+    /// A publisher on this machine.
+    #[must_use]
+    pub(crate) fn of_port(port: u16) -> Self {
+        Self(format!("{SCHEME}127.0.0.1:{port}"))
+    }
+
     /// The URL of a path under this one.
     pub(crate) fn join(&self, path: &str) -> String {
         format!("{self}{path}")

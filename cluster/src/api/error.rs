@@ -126,7 +126,8 @@ mod tests {
     fn a_problem_reads_as_one_line() {
         let mut headers = HeaderMap::new();
         headers.insert(RETRY_AFTER, HeaderValue::from_static("2"));
-        let body = br#"{"type":"urn:peal:problem:unavailable","title":"Not now","status":503,"detail":"the log is away"}"#;
+        let body =
+            br#"{"type":"urn:peal:problem:unavailable","title":"Not now","status":503,"detail":"the log is away"}"#;
         let refusal = Refusal::read(StatusCode::SERVICE_UNAVAILABLE, &headers, body);
         assert_eq!(refusal.to_string(), "Not now (503): the log is away (again in 2 s)");
         assert!(!refusal.is_final());

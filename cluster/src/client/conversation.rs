@@ -10,8 +10,9 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_util::sync::CancellationToken;
 
+use super::closed::Closed;
 use super::progress::{Place, Progress};
-use super::socket::{self, Closed, Socket};
+use super::socket::{self, Socket};
 use super::{Handler, Happening, Stopped};
 use crate::limits::SILENT_HEARTBEATS;
 
@@ -115,7 +116,7 @@ impl Conversation<'_, '_> {
             (self.handler)(Happening::Keep(seen))?; // before the ack, which lets the node forget
         }
         let sent = self.socket.send(socket::ack(ack)).await;
-        sent.map_err(|error| Closed::broken(error.to_string()).into())
+        sent.map_err(|error| Closed::from(error).into())
     }
 
     /// The client stops: what it has seen is acknowledged.

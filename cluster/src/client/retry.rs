@@ -7,8 +7,8 @@ use std::time::Duration;
 use peal_proto::CloseCode;
 use peal_proto::close::Again;
 
-use super::socket::Closed;
-use crate::limits::{BACKOFF_BASE, BACKOFF_CAP, MOVES_MAX, STEADY, WAIT_MAX};
+use super::closed::Closed;
+use crate::limits::{BACKOFF_BASE, MOVES_MAX, STEADY, WAIT_MAX};
 
 /// What to do now.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,20 +36,20 @@ pub(super) enum Next {
 #[derive(Debug)]
 pub(super) struct Retry {
     ceiling: Duration,
+    cap: Duration,
     moves: u32,
 }
 
-impl Default for Retry {
-    fn default() -> Self {
-        Self { ceiling: BACKOFF_BASE, moves: 0 }
-    }
-}
-
 impl Retry {
+    /// Nothing went wrong yet; no wait of our own is longer than `cap`.
+    pub(super) fn new(cap: Duration) -> Self {
+        Self { ceiling: BACKOFF_BASE.min(cap), cap, moves: 0 }
+    }
+
     /// A socket ended that was open for so long.
     pub(super) fn stood(&mut self, open: Duration) {
         if open >= STEADY {
-            *self = Self::default();
+            *self = Self::new(self.cap);
         }
     }
 
@@ -88,7 +88,7 @@ impl Retry {
     /// The wait that was asked for comes first, the jitter on top.
     fn after(&mut self, asked: Duration, why: String, draw: f64) -> Next {
         let wait = asked.min(WAIT_MAX) + self.ceiling.mul_f64(draw);
-        self.ceiling = (self.ceiling * 2).min(BACKOFF_CAP);
+        self.ceiling = (self.ceiling * 2).min(self.cap);
         self.moves = 0;
         Next::After { wait, why }
     }
@@ -102,9 +102,14 @@ fn seconds(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::BACKOFF_CAP;
 
     fn closed(code: u16, reason: &str) -> Closed {
         Closed::ByNode { code, reason: reason.to_owned() }
+    }
+
+    fn fresh() -> Retry {
+        Retry::new(BACKOFF_CAP)
     }
 
     fn wait(next: Next) -> Duration {
@@ -118,19 +123,19 @@ mod tests {
     #[test]
     fn every_close_code_is_honoured_as_the_protocol_says() {
         for code in CloseCode::ALL {
-            let next = Retry::default().next(closed(code.number(), "ws://there:1"), 0.5);
+            let next = fresh().next(closed(code.number(), "ws://there:1"), 0.5);
             match code.again() {
                 Again::Jitter | Again::ReasonSeconds => assert_eq!(wait(next), BACKOFF_BASE / 2),
                 Again::ReasonUrl => assert_eq!(next, Next::At { url: "ws://there:1".to_owned() }),
                 Again::Never => assert!(matches!(next, Next::Never { .. }), "{code}"),
             }
         }
-        assert_eq!(wait(Retry::default().next(closed(1006, ""), 0.5)), BACKOFF_BASE / 2);
+        assert_eq!(wait(fresh().next(closed(1006, ""), 0.5)), BACKOFF_BASE / 2);
     }
 
     #[test]
     fn the_ceiling_doubles_up_to_its_cap_and_starts_again_after_a_steady_socket() {
-        let mut retry = Retry::default();
+        let mut retry = fresh();
         let mut waits: Vec<_> = (0..8).map(|_| wait(retry.next(closed(1001, ""), 0.999_999)).as_secs()).collect();
         assert_eq!(waits, [0, 0, 1, 3, 7, 15, 29, 29]);
         retry.stood(STEADY);
@@ -140,18 +145,18 @@ mod tests {
 
     #[test]
     fn the_seconds_that_were_asked_for_come_before_the_jitter() {
-        assert_eq!(wait(Retry::default().next(closed(4429, "7"), 0.0)), Duration::from_secs(7));
-        assert_eq!(wait(Retry::default().next(closed(4429, "soon"), 0.0)), Duration::ZERO);
-        assert_eq!(wait(Retry::default().next(closed(4429, "4000000000"), 0.0)), WAIT_MAX);
+        assert_eq!(wait(fresh().next(closed(4429, "7"), 0.0)), Duration::from_secs(7));
+        assert_eq!(wait(fresh().next(closed(4429, "soon"), 0.0)), Duration::ZERO);
+        assert_eq!(wait(fresh().next(closed(4429, "4000000000"), 0.0)), WAIT_MAX);
     }
 
     #[test]
     fn moves_in_a_circle_end_in_a_wait() {
-        let mut retry = Retry::default();
+        let mut retry = fresh();
         for _ in 0..MOVES_MAX {
             assert!(matches!(retry.next(closed(4001, "ws://there:1"), 0.0), Next::At { .. }));
         }
         wait(retry.next(closed(4001, "ws://there:1"), 0.0));
-        wait(Retry::default().next(closed(4001, "somewhere"), 0.0));
+        wait(fresh().next(closed(4001, "somewhere"), 0.0));
     }
 }

@@ -32,7 +32,10 @@ pub struct Bench {
 pub struct Floor {
     /// How many sockets will come
     #[arg(long)]
-    pub sockets: u32,
+    pub sockets: usize,
+    /// Bytes of a frame
+    #[arg(long)]
+    pub frame_bytes: usize,
 }
 
 impl Bench {

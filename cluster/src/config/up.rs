@@ -132,10 +132,8 @@ mod tests {
 
     fn up(arguments: &[&str]) -> Up {
         let words = ["peal", "up"].iter().chain(arguments);
-        match Peal::try_parse_from(words).unwrap().command {
-            Command::Up(up) => up,
-            other => panic!("{other:?}"),
-        }
+        let Command::Up(up) = Peal::try_parse_from(words).unwrap().command else { panic!("not up") };
+        up
     }
 
     #[test]

@@ -32,7 +32,12 @@ impl fmt::Display for Announcement<'_> {
         let Self { publisher, map, data, program } = self;
         let nodes = map.urls();
         let count = if nodes.len() == 1 { "1 node".to_owned() } else { format!("{} nodes", nodes.len()) };
-        writeln!(f, "A cluster is up: a publisher and {count}, {} partitions, epoch {}.\n", map.partitions(), map.epoch())?;
+        writeln!(
+            f,
+            "A cluster is up: a publisher and {count}, {} partitions, epoch {}.\n",
+            map.partitions(),
+            map.epoch()
+        )?;
         writeln!(f, "  page       {publisher}/")?;
         writeln!(f, "  publisher  {publisher}")?;
         for (node, url) in nodes.iter().enumerate() {

@@ -45,7 +45,12 @@ impl Cluster {
         cluster
     }
 
-    fn start_nodes(&self, stores: &Stores, map: &watch::Receiver<Arc<ShardMap>>, listeners: Vec<peal_serve::accept::Tcp>) {
+    fn start_nodes(
+        &self,
+        stores: &Stores,
+        map: &watch::Receiver<Arc<ShardMap>>,
+        listeners: Vec<peal_serve::accept::Tcp>,
+    ) {
         let Part { stop, tasks } = &self.nodes;
         for (id, listener) in (0..).map(NodeId::new).zip(listeners) {
             let limits = peal_node::limits::Limits::default();

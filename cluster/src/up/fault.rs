@@ -1,6 +1,6 @@
 //! Why a cluster can't start: one line each that says what, where, and what to do.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
 use peal_proto::shard::InvalidShardMap;
@@ -67,15 +67,17 @@ fn hint(error: &OpenError) -> &'static str {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "what the system says is not ours to enumerate")]
 fn reason(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "another process does. Stop that one, or choose other ports with --port (0 for any free ones)".to_owned()
+    let known = match error.kind() {
+        ErrorKind::AddrInUse => {
+            "another process does. Stop that one, or choose other ports with --port (0 for any free ones)"
         }
-        io::ErrorKind::AddrNotAvailable => "this machine has no such address. Choose another --listen".to_owned(),
-        io::ErrorKind::PermissionDenied => {
-            "ports below 1024 take a privilege that this process has not. Choose another --port".to_owned()
+        ErrorKind::AddrNotAvailable => "this machine has no such address. Choose another --listen",
+        ErrorKind::PermissionDenied => {
+            "ports below 1024 take a privilege that this process has not. Choose another --port"
         }
-        _ => error.to_string(),
-    }
+        _ => return error.to_string(),
+    };
+    known.to_owned()
 }

@@ -49,6 +49,12 @@ impl<E: Into<Fault>> From<E> for Failure {
 
 /// Opens a locked directory and starts its threads.
 pub(crate) fn open(directory: Directory, settings: Settings) -> Result<Embedded, Failure> {
+    if settings.log_age_max <= settings.retention.ttl {
+        tracing::warn!(
+            ?settings,
+            "the log keeps records for no longer than the inbox, which can't be made again from it"
+        );
+    }
     if !directory.database().try_exists()? {
         make(&directory, settings.partitions)?;
     }
@@ -129,4 +135,16 @@ pub(crate) fn open_tables(directory: &Directory) -> Result<(Tables, bool), Fault
         tracing::warn!(journal = %cut.journal.display(), at = cut.at, followed = cut.followed, "a torn tail was cut");
     }
     Ok((Tables::open(&directory.database())?, cut.is_some_and(|cut| cut.followed)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generation_is_the_second_it_was_made_in_and_never_one_that_was() {
+        let second = u32::try_from(clock::now().millis() / 1_000).unwrap();
+        assert!((second..=second + 60).contains(&new_generation(1).get()));
+        assert_eq!(new_generation(second + 1_000).get(), second + 1_000, "the clock went back");
+    }
 }

@@ -180,6 +180,7 @@ fn delete_old(
 
 #[cfg(test)]
 mod tests {
+    use peal_proto::frame::GapReason;
     use peal_proto::{CommunityId, Kind};
 
     use super::*;
@@ -280,6 +281,26 @@ mod tests {
             .count();
         assert_eq!(stored, 100, "an entry and a loss in turn");
         assert_eq!(stores.inbox.trim(PARTITION, Vec::new()).await.unwrap(), Some(Offset::new(3)));
+    }
+
+    #[tokio::test]
+    async fn what_was_swept_and_parked_again_is_never_missing_in_silence() {
+        let (_directory, _embedded, stores, sweep) = opened();
+        let (now, user) = (clock::now(), UserId::new(7).unwrap());
+        let park = |number, offsets: &[u64], expires| {
+            let entry = |offset: &u64| Entry { user, offset: Offset::new(*offset), expires, value: "v".into() };
+            let expected = (number > 1).then(|| Marker::new(number - 1));
+            stores.inbox.park(PARTITION, expected, Marker::new(number), offsets.iter().map(entry).collect(), now)
+        };
+        park(1, &[2, 4, 6], Some(now.after(DAY))).await.unwrap();
+        park(2, &[8], None).await.unwrap();
+        round(sweep, now.after(2 * DAY)).await;
+        park(3, &[4], None).await.unwrap();
+        let request = PageRequest { user, from: Position::START, entries_max: 10, bytes_max: 1_000 };
+        let pages = stores.inbox.pages(PARTITION, vec![request], now.after(2 * DAY)).await.unwrap();
+        let gap = |to| Item::Gap { to: Position::at(Offset::new(to)), reason: GapReason::Expired };
+        let given = |offset| Item::Notification { offset: Offset::new(offset), value: "v".into() };
+        assert_eq!(pages[0].items, [gap(4), given(4), gap(7), given(8)]);
     }
 
     #[tokio::test]

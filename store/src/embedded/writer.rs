@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use metrics::{Counter, Histogram};
+use metrics::{Counter, Gauge, Histogram};
 use tokio::sync::mpsc;
 
 use super::engine::{Call, Durability, Message, Shared};
@@ -43,6 +43,7 @@ struct Broken {
 }
 
 struct Meters {
+    waiting_calls: Gauge,
     group_calls: Histogram,
     group_seconds: Histogram,
     failures: Counter,
@@ -51,6 +52,7 @@ struct Meters {
 impl Writer {
     pub(crate) fn new(shared: Arc<Shared>, queue: mpsc::Receiver<Message>, memory: Memory) -> Self {
         let meters = Meters {
+            waiting_calls: metrics::gauge!("peal_store_waiting_calls"),
             group_calls: metrics::histogram!("peal_store_group_calls"),
             group_seconds: metrics::histogram!("peal_store_group_seconds"),
             failures: metrics::counter!("peal_store_failures_total"),
@@ -63,6 +65,7 @@ impl Writer {
         let mut received = Vec::new();
         while self.queue.blocking_recv_many(&mut received, GROUP_CALLS_MAX) > 0 {
             let mut calls = VecDeque::with_capacity(received.len());
+            self.meters.waiting_calls.set((self.queue.len() + received.len()) as f64);
             for message in received.drain(..) {
                 match message {
                     Message::Call(call) => calls.push_back(call),

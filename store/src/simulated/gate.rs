@@ -2,12 +2,13 @@
 //!
 //! Owns the faults of one store and the handle that every call of it goes through; what a call does is the model's.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use super::Store;
 use crate::StoreError;
@@ -33,7 +34,9 @@ pub(crate) enum Fate {
 /// The faults of one store.
 pub(crate) struct Gate {
     store: Store,
-    outage: watch::Sender<Option<Outage>>,
+    outage: Mutex<Option<Outage>>,
+    /// Wakes its waiters in the order they came; a watch channel would in an order of its own dice.
+    changed: Notify,
     dice: Mutex<Dice>,
 }
 
@@ -47,11 +50,12 @@ impl Gate {
     fn new(store: Store, seed: u64) -> Self {
         let rng = StdRng::seed_from_u64(seed.wrapping_mul(Store::ALL.len() as u64).wrapping_add(store as u64));
         let dice = Dice { rng, delay_max: Duration::ZERO, lost_percent: 0 };
-        Self { store, outage: watch::Sender::new(None), dice: Mutex::new(dice) }
+        Self { store, outage: Mutex::new(None), changed: Notify::new(), dice: Mutex::new(dice) }
     }
 
     pub(crate) fn set_outage(&self, outage: Option<Outage>) {
-        self.outage.send_replace(outage);
+        *self.outage.lock().unwrap_or_else(PoisonError::into_inner) = outage;
+        self.changed.notify_waiters();
     }
 
     pub(crate) fn set_delay_max(&self, delay_max: Duration) {
@@ -70,8 +74,7 @@ impl Gate {
     /// Lets a call in: after its delay, once the store is up.
     pub(crate) async fn enter(&self) -> Result<Fate, StoreError> {
         self.delay().await;
-        let up = self.outage.subscribe().wait_for(|outage| *outage != Some(Outage::Hang)).await.map(|outage| *outage);
-        if matches!(up, Ok(Some(_)) | Err(_)) {
+        if self.until(|outage| outage != Some(Outage::Hang)).await.is_some() {
             return Err(self.unavailable("it is down"));
         }
         let mut dice = self.dice();
@@ -91,9 +94,19 @@ impl Gate {
 
     /// Waits until calls are refused.
     pub(crate) async fn refusing(&self) {
-        let refusing = |outage: &Option<Outage>| *outage == Some(Outage::Refuse);
-        if self.outage.subscribe().wait_for(refusing).await.is_err() {
-            std::future::pending::<()>().await;
+        self.until(|outage| outage == Some(Outage::Refuse)).await;
+    }
+
+    /// Waits for an outage, or none, of this sort.
+    async fn until(&self, sort: impl Fn(Option<Outage>) -> bool) -> Option<Outage> {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable(); // before the look, or a change between the two wakes nobody
+            let outage = *self.outage.lock().unwrap_or_else(PoisonError::into_inner);
+            if sort(outage) {
+                return outage;
+            }
+            changed.await;
         }
     }
 

@@ -4,7 +4,11 @@ use std::path::{Path, PathBuf};
 
 use peal_proto::Partition;
 
+use tokio::runtime::Runtime;
+
 use crate::{TOPIC, all, open, record, runtime, text};
+
+const RECORDS: usize = 40;
 
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
@@ -47,19 +51,23 @@ async fn hold_beginning(directory: &Path, written: usize, lost_max: usize) {
     }
 }
 
-#[test]
-fn a_torn_tail_is_cut_and_everything_before_it_is_there() {
-    const RECORDS: usize = 40;
-    let directory = tempfile::tempdir().unwrap();
-    let runtime = runtime();
+/// Forty records, each in a batch of its own, and the journal they are in.
+fn written(runtime: &Runtime, directory: &Path) -> (PathBuf, Vec<u8>) {
     runtime.block_on(async {
-        let stores = open(directory.path());
+        let stores = open(directory);
         for number in 0..RECORDS as u64 {
             let log = stores.stores().log;
             log.append(TOPIC, vec![record(Partition::new(1), text(number))]).await.unwrap();
         }
     });
-    let (journal, written) = newest_journal(directory.path());
+    newest_journal(directory)
+}
+
+#[test]
+fn a_torn_tail_is_cut_and_everything_before_it_is_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let runtime = runtime();
+    let (journal, written) = written(&runtime, directory.path());
     let name = journal.strip_prefix(directory.path()).unwrap();
     let torn = |how: &str, bytes: &[u8], lost: usize| {
         let copied = tempfile::tempdir().unwrap();
@@ -82,4 +90,21 @@ fn a_torn_tail_is_cut_and_everything_before_it_is_there() {
         torn(&format!("one bit flipped {count} bytes from the end"), &one, count);
         torn(&format!("{count} bytes of rubbish"), &[&written[..], &vec![0xA5; count]].concat(), 0);
     }
+}
+
+#[test]
+fn only_damage_that_whole_batches_follow_makes_a_new_generation() {
+    let directory = tempfile::tempdir().unwrap();
+    let (journal, mut damaged) = written(&runtime(), directory.path());
+    let before = open(directory.path()).stores().log.generation();
+    let last = damaged.len() - 100;
+    damaged[last] ^= 1;
+    std::fs::write(&journal, &damaged).unwrap();
+    assert_eq!(open(directory.path()).stores().log.generation(), before);
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    std::fs::write(&journal, &damaged).unwrap();
+    let after = open(directory.path()).stores().log.generation();
+    assert!(after > before);
+    assert_eq!(open(directory.path()).stores().log.generation(), after);
 }

@@ -38,9 +38,9 @@ impl Loss {
 }
 
 pub(super) fn steps(loss: Loss) -> impl Strategy<Value = InboxStep> {
-    let expires_minutes = match loss {
-        Loss::Quota => Just(None).boxed(),
-        Loss::Expiry => proptest::option::of(1..90_u64).boxed(),
+    let (expires_minutes, wait_minutes) = match loss {
+        Loss::Quota => (Just(None).boxed(), 0..1_u64),
+        Loss::Expiry => (proptest::option::of(1..90_u64).boxed(), 1..40_u64),
     };
     let park = (vec(0..3_u64, 1..8), expires_minutes, any::<bool>());
     let pages = (0..3_u64, 0..20_u64, 1..5_usize, 1..40_usize);
@@ -50,7 +50,7 @@ pub(super) fn steps(loss: Loss) -> impl Strategy<Value = InboxStep> {
         3 => pages.prop_map(|(user, back, entries_max, bytes_max)| {
             InboxStep::Pages { user, back, entries_max, bytes_max }
         }),
-        1 => (1..40_u64).prop_map(|minutes| InboxStep::Wait { minutes }),
+        1 => wait_minutes.prop_map(|minutes| InboxStep::Wait { minutes }),
     ]
 }
 
@@ -100,6 +100,7 @@ impl InboxCaller {
                 format!("{:?}", self.pages(stores, request).await)
             }
             InboxStep::Wait { minutes } => {
+                self.expires |= minutes > 0; // by the time to live
                 self.now = self.now.after(Duration::from_secs(60 * minutes));
                 String::new()
             }

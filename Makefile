@@ -1,0 +1,98 @@
+# The whole interface of this repository. `make` alone says what there is.
+#
+# What a target needs is checked before it starts, and what is missing is named together with how to get it.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+# Goes to `peal up` or `peal bench`: make run ARGS="--nodes 6 --port 8000"
+ARGS ?=
+# Goes to the tests of the Rust crates: make test TESTS="-p peal-node a_silent_client"
+TESTS ?= --workspace
+# What needs no services: Kafka and Redis are built and tested beside the real ones.
+FEATURES := --features peal-store/embedded,peal-store/conformance
+
+TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
+CHROMIUM ?= /usr/bin/chromium
+export CHROMIUM
+
+.PHONY: help run test check bench services services-down test-services test-rust test-browser format lint docs has-rust has-node has-chromium
+
+help: ## Say what there is
+	@echo "Peal: everybody in a community is told what happened in it, once, in order."
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo 'make run ARGS="--nodes 6 --port 8000" passes words on to `peal up`, and so does make bench to `peal bench`;'
+	@echo 'cargo run --release -p peal-cluster -- --help says which there are.'
+
+run: has-rust ## Build and run a cluster at http://127.0.0.1:7000; the first build takes some minutes
+	@cargo build --release --package peal-cluster
+	@exec "$(TARGET_DIR)/release/peal" up $(ARGS)
+
+test: test-rust test-browser ## Run all tests, those of the page in a real browser among them; under ten minutes
+
+check: format lint docs test ## Everything that has to hold before a commit: format, lints, docs, all tests
+
+bench: has-rust ## Measure memory, throughput and latency on this machine; two to three minutes
+	@cargo build --release --package peal-cluster
+	@"$(TARGET_DIR)/release/peal" bench $(ARGS)
+
+services: ## Start a real Kafka and a real Redis on loopback (BROKERS=3 for three brokers)
+	@services/up.sh
+
+services-down: ## Stop them again
+	@services/down.sh
+
+test-services: has-rust ## Run the stores' conformance suite on a real Kafka and a real Redis
+	@eval "$$(services/up.sh)"; trap services/down.sh EXIT; \
+		cargo test --package peal-store --features kafka,redis,conformance --test kafka --test redis
+
+# The parts of `make test` and `make check`, each of use alone.
+
+test-rust: has-rust
+	cargo test $(FEATURES) $(TESTS)
+
+test-browser: has-rust has-node has-chromium
+	cargo build --package peal-cluster
+	cd browser && npm ci --no-audit --no-fund --silent && npm run --silent check
+	cd browser && PEAL_BIN="$(TARGET_DIR)/debug/peal" npm run --silent e2e
+
+format: has-rust
+	cargo fmt --all --check
+
+lint: has-rust
+	cargo clippy --workspace --all-targets $(FEATURES) -- --deny warnings
+
+docs: has-rust
+	RUSTDOCFLAGS="--deny warnings --allow rustdoc::private_intra_doc_links" \
+		cargo doc --workspace --no-deps --document-private-items $(FEATURES) --quiet
+
+# What a machine needs.
+
+has-rust:
+	@command -v cargo > /dev/null || { \
+		echo "Rust is missing. Get it from https://rustup.rs; the version in rust-toolchain.toml is fetched by itself." >&2; \
+		exit 1; }
+	@command -v cc > /dev/null || { \
+		echo "A C compiler is missing: the allocator is written in C. On Debian: apt-get install build-essential;" >&2; \
+		echo "on macOS: xcode-select --install." >&2; \
+		exit 1; }
+
+has-node:
+	@command -v npm > /dev/null && node --eval 'process.exit(+(parseInt(process.versions.node) < 20))' || { \
+		echo "Node.js 20 or newer with npm is missing; only the tests of the page need it. On Debian:" >&2; \
+		echo "apt-get install nodejs npm; elsewhere: https://nodejs.org." >&2; \
+		exit 1; }
+
+has-chromium:
+	@test -x "$(CHROMIUM)" || if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+		echo "Chromium is missing and is installed now."; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium; \
+	else \
+		echo "Chromium is missing at $(CHROMIUM); only the tests of the page need it. On Debian, as root:" >&2; \
+		echo "apt-get install chromium; elsewhere, name one you have: make test CHROMIUM=/path/to/chrome." >&2; \
+		exit 1; \
+	fi

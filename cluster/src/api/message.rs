@@ -1,0 +1,76 @@
+//! What is sent to the publisher, and what it answers.
+
+use peal_proto::{EventId, Kind, NodeId, UserId};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// A join to post.
+#[derive(Debug, Clone, Serialize)]
+pub struct Join<'a> {
+    /// Who joins.
+    pub user: UserId,
+    /// Makes a repeat harmless.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event: Option<&'a EventId>,
+    /// A JSON object that every member gets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<&'a RawValue>,
+    /// Whether the joiner is told as well.
+    pub notify_self: bool,
+}
+
+/// Any other event to post.
+#[derive(Debug, Clone, Serialize)]
+pub struct Post<'a> {
+    /// What happened.
+    pub kind: &'a Kind,
+    /// Makes a repeat harmless.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event: Option<&'a EventId>,
+    /// A JSON object that every member gets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<&'a RawValue>,
+}
+
+/// Members to add and to remove, at most [`MEMBERS_PAGE_MAX`](peal_store::members::MEMBERS_PAGE_MAX) in all.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Change {
+    /// Who becomes a member.
+    pub add: Vec<UserId>,
+    /// Who is one no longer.
+    pub remove: Vec<UserId>,
+}
+
+/// What a change changed.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+pub struct Changed {
+    /// How many became members.
+    pub added: u64,
+    /// How many were members.
+    pub removed: u64,
+}
+
+/// Who owns a user.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Location {
+    /// The owner.
+    pub node: NodeId,
+    /// Where it is, `ws://host:port`.
+    pub url: String,
+}
+
+/// What a post is answered with.
+#[derive(Deserialize)]
+pub(super) struct Accepted {
+    pub(super) event: EventId,
+}
+
+/// How many members there are, and a page of them if one was asked for.
+#[derive(Deserialize)]
+pub(super) struct Listed {
+    pub(super) count: u64,
+    #[serde(default)]
+    pub(super) users: Vec<UserId>,
+    #[serde(default)]
+    pub(super) next: Option<String>,
+}

@@ -1,0 +1,154 @@
+//! The cluster, measured: `peal up` in a process of its own on a fresh directory, and its clients in this one.
+
+use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use peal_proto::{CommunityId, EventId, Kind, UserId};
+use peal_store::members::MEMBERS_PAGE_MAX;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use super::heard::Heard;
+use super::process::Observed;
+use super::{
+    BURST, BURSTS, Failure, LATENCY_MEMBERS, LATENCY_RATE, LATENCY_SPAN, Numbers, SINGLES, each, histogram, per_second,
+};
+use crate::api::{Api, ApiError, Change, Post};
+use crate::child::{Process, Recipe};
+use crate::client::Client;
+use crate::limits::ACK_INTERVAL;
+
+const NODES: u16 = 3;
+
+/// How long memory, and acks that are still under way, may take to settle.
+const SETTLE: Duration = Duration::from_secs(3);
+
+struct Subject {
+    recipe: Recipe,
+    _process: Process,
+    observed: Observed,
+    api: Api,
+    heard: Arc<Heard>,
+    sockets: u32,
+    posted: u64,
+}
+
+/// Measures a cluster with so many sockets; the bytes of a frame that carries a notification as well.
+pub(super) async fn measure(sockets: u32) -> Result<(Numbers, usize), Failure> {
+    let directory = tempfile::tempdir()?;
+    let recipe = Recipe::new(&std::env::current_exe()?, NODES, directory.path())?;
+    let mut subject = Subject::start(recipe, sockets).await?;
+    let (everybody, some) = (community(1)?, community(2)?);
+    subject.become_members(everybody, sockets).await?;
+    subject.become_members(some, LATENCY_MEMBERS.min(sockets)).await?;
+    sleep(SETTLE).await;
+
+    let (resident, cpu_time) = (subject.observed.resident_bytes()?, subject.observed.cpu_time()?);
+    let clients = subject.open_sockets().await?;
+    let handshakes = per_second(sockets, subject.observed.cpu_time()? - cpu_time);
+    sleep(SETTLE).await;
+    let socket_bytes = each(sockets, resident, subject.observed.resident_bytes()?);
+
+    subject.rounds(everybody, 1, 1).await?; // what is allocated once
+    let singles = per_second(SINGLES * sockets, subject.rounds(everybody, SINGLES, 1).await?);
+    let bursts = per_second(BURSTS * BURST * sockets, subject.rounds(everybody, BURSTS, BURST).await?);
+    let latency = subject.latency(some).await?;
+    drop(clients);
+    let frame_bytes = subject.heard.frame_bytes.load(Ordering::Relaxed);
+    Ok((Numbers { socket_bytes, handshakes, singles, bursts, latency }, frame_bytes))
+}
+
+fn community(number: u64) -> io::Result<CommunityId> {
+    CommunityId::new(number).map_err(io::Error::other)
+}
+
+impl Subject {
+    async fn start(recipe: Recipe, sockets: u32) -> Result<Self, Failure> {
+        let process = recipe.start().await?;
+        let id = process.id().ok_or_else(|| io::Error::other("the cluster ended early"))?;
+        let (api, observed) = (recipe.api(), Observed::new(id));
+        Ok(Self { recipe, _process: process, observed, api, heard: Arc::new(Heard::new()), sockets, posted: 0 })
+    }
+
+    /// Users 1 to `count` become members.
+    async fn become_members(&self, community: CommunityId, count: u32) -> Result<(), Failure> {
+        let users: Vec<UserId> = (1..=u64::from(count)).filter_map(|user| UserId::new(user).ok()).collect();
+        for page in users.chunks(MEMBERS_PAGE_MAX) {
+            self.api.change(community, &Change { add: page.to_vec(), ..Change::default() }).await?;
+        }
+        Ok(())
+    }
+
+    /// Opens a socket a user, at its owner, and waits until all are greeted.
+    async fn open_sockets(&self) -> Result<JoinSet<()>, Failure> {
+        let mut clients = JoinSet::new();
+        for user in (1..=u64::from(self.sockets)).filter_map(|user| UserId::new(user).ok()) {
+            let node = user.get() % u64::from(NODES);
+            let url = format!("ws://127.0.0.1:{}", u64::from(self.recipe.port) + 1 + node);
+            let client = Client::new(self.api.clone(), user, None, self.heard.clock.clone()).beginning_at(url);
+            let heard = Arc::clone(&self.heard);
+            let seat = self.heard.opening.acquire().await.map_err(io::Error::other)?;
+            seat.forget(); // given back when the socket is greeted
+            clients.spawn(async move { heard.listen(client).await });
+        }
+        self.heard.sockets.reaches(self.sockets.into()).await?;
+        Ok(clients)
+    }
+
+    /// Posts so many events at once, so many times, each time waiting until everybody has them; the CPU time it took.
+    async fn rounds(&mut self, community: CommunityId, times: u32, at_once: u32) -> Result<Duration, Failure> {
+        let cpu_time = self.observed.cpu_time()?;
+        for _ in 0..times {
+            let mut posts = JoinSet::new();
+            for _ in 0..at_once {
+                self.posted += u64::from(self.sockets);
+                let api = self.api.clone();
+                posts.spawn(async move { post(&api, community, None).await });
+            }
+            for posted in posts.join_all().await {
+                posted?;
+            }
+            self.heard.notifications.reaches(self.posted).await?;
+        }
+        sleep(ACK_INTERVAL * 2).await; // the last acks are part of the cost
+        Ok(self.observed.cpu_time()? - cpu_time)
+    }
+
+    /// From the arrival of the 202 at the poster to that of the notification at each member.
+    async fn latency(&mut self, community: CommunityId) -> Result<Histogram<u64>, Failure> {
+        let (heard, members) = (Arc::clone(&self.heard), u64::from(LATENCY_MEMBERS.min(self.sockets)));
+        heard.looking.store(true, Ordering::Relaxed);
+        let (until, mut number) = (heard.clock.uptime() + LATENCY_SPAN, 0_u64);
+        let mut pace = tokio::time::interval(Duration::from_secs(1) / LATENCY_RATE);
+        let mut posts = JoinSet::new();
+        while heard.clock.uptime() < until {
+            pace.tick().await;
+            number += 1;
+            let (api, clock) = (self.api.clone(), heard.clock.clone());
+            let event: EventId = format!("latency-{number}").parse().map_err(io::Error::other)?;
+            posts.spawn(async move {
+                post(&api, community, Some(&event)).await?;
+                Ok::<_, ApiError>((event, clock.uptime()))
+            });
+        }
+        let answered: Result<std::collections::HashMap<_, _>, _> = posts.join_all().await.into_iter().collect();
+        let answered = answered?;
+        self.posted += number * members;
+        heard.notifications.reaches(self.posted).await?;
+        let mut latency = histogram()?;
+        for (event, arrived) in heard.arrivals.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            let Some(at) = answered.get(&event) else { continue };
+            let micros = u64::try_from(arrived.saturating_sub(*at).as_micros()).unwrap_or(u64::MAX);
+            latency.saturating_record(micros.max(1));
+        }
+        Ok(latency)
+    }
+}
+
+async fn post(api: &Api, community: CommunityId, event: Option<&EventId>) -> Result<(), ApiError> {
+    let kind = Kind::joined();
+    api.post(community, &Post { kind: &kind, event, data: None }).await.map(drop)
+}

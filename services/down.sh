@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Stops what up.sh started, and nothing else. Data stays unless --wipe is given.
+source "$(dirname "${BASH_SOURCE[0]}")/settings.sh"
+
+STOP_SECONDS=20 # a broker writes its snapshot and closes its segments within a few
+
+stop() {
+    local file=$1 pid
+    if alive "$file"; then
+        read -r pid _ < "$file"
+        kill "$pid" 2> /dev/null || true
+        for _ in $(seq $((STOP_SECONDS * 10))); do
+            alive "$file" || break
+            sleep 0.1
+        done
+        if alive "$file"; then kill -9 "$pid" 2> /dev/null || true; fi
+        echo "stopped $(basename "$file" .pid)"
+    fi
+    rm -f "$file"
+}
+
+# All brokers at once: the last of three could not stop in order without the others.
+for file in "$RUN"/*.pid; do
+    [ -e "$file" ] && stop "$file" &
+done
+wait
+if [ "${1:-}" = --wipe ]; then
+    rm -rf "$RUN"/kafka-* "$RUN"/redis "$RUN"/*.log "$RUN"/cluster "$RUN"/brokers
+fi

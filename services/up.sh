@@ -1,0 +1,156 @@
+#!/usr/bin/env bash
+# Starts a real Kafka (KRaft; BROKERS=3 for three) and a real Redis on loopback and waits until both answer. What already
+# runs is left alone, so it may be called again. down.sh stops them.
+source "$(dirname "${BASH_SOURCE[0]}")/settings.sh"
+
+READY_SECONDS=90 # a broker is ready after 4 on an idle machine and after 15 on a busy one
+JARS=$RUN/jars
+
+require() {
+    local missing=()
+    command -v java > /dev/null || missing+=("Java 17 or newer (Debian: apt-get install default-jre-headless)")
+    command -v mvn > /dev/null || [ -f "$JARS/complete" ] || missing+=("Maven (Debian: apt-get install maven)")
+    if ! command -v redis-server > /dev/null; then
+        if [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
+            install_redis || missing+=("redis-server: apt-get could not install it")
+        else
+            missing+=("redis-server (Debian, as root: apt-get install redis-server)")
+        fi
+    fi
+    [ ${#missing[@]} = 0 ] && return
+    printf 'missing: %s\n' "${missing[@]}" >&2
+    exit 1
+}
+
+install_redis() {
+    echo "redis-server is missing and is installed now"
+    # Only the program: the package would start a server of its own.
+    apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
+        apt-get install -qq -y --no-install-recommends redis-server > /dev/null
+}
+
+# The jars go through Maven's cache in ~/.m2, which outlives this directory.
+fetch_jars() {
+    local pom=$SERVICES/pom.xml
+    cmp -s "$pom" "$JARS/complete" && return
+    rm -rf "$JARS"
+    mvn -q -B -f "$pom" dependency:copy-dependencies -DoutputDirectory="$JARS" -DincludeScope=runtime \
+        || fail "Maven could not fetch Kafka's jars; are Maven Central or a mirror in ~/.m2/settings.xml within reach?"
+    cp "$pom" "$JARS/complete"
+}
+
+quick_java() { java -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "$JARS/*" "$@"; }
+
+voters() {
+    local sep='' broker
+    for broker in $(seq "$BROKERS"); do
+        printf '%s%s@127.0.0.1:%s' "$sep" "$broker" "$(controller_port "$broker")"
+        sep=,
+    done
+}
+
+# How many brokers keep a record, and how many have to before it is answered.
+copies() { [ "$BROKERS" -ge 3 ] && echo 3 || echo 1; }
+copies_min() { [ "$BROKERS" -ge 3 ] && echo 2 || echo 1; }
+
+properties() {
+    local broker=$1
+    cat << END
+process.roles=broker,controller
+node.id=$broker
+controller.quorum.voters=$(voters)
+listeners=PLAINTEXT://127.0.0.1:$(kafka_port "$broker"),CONTROLLER://127.0.0.1:$(controller_port "$broker")
+advertised.listeners=PLAINTEXT://127.0.0.1:$(kafka_port "$broker")
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs=$RUN/kafka-$broker
+auto.create.topics.enable=false
+default.replication.factor=$(copies)
+min.insync.replicas=$(copies_min)
+offsets.topic.replication.factor=$(copies)
+offsets.topic.num.partitions=8
+transaction.state.log.replication.factor=$(copies)
+transaction.state.log.min.isr=$(copies_min)
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=$(copies)
+share.coordinator.state.topic.min.isr=$(copies_min)
+# A quiet partition commits nothing; its commit has to outlive every record, or an old event would be fanned out again.
+offsets.retention.minutes=43200
+group.initial.rebalance.delay.ms=0
+replica.lag.time.max.ms=5000
+num.network.threads=2
+num.io.threads=2
+log.cleaner.dedupe.buffer.size=4194304
+log.segment.bytes=67108864
+END
+}
+
+# start <name> <command…>: in a session of its own, with a log and a pid file.
+start() {
+    local name=$1 pid
+    shift
+    setsid "$@" > "$RUN/$name.log" 2>&1 < /dev/null &
+    pid=$!
+    echo "$pid $(started_at "$pid")" > "$RUN/$name.pid"
+}
+
+port_is_free() { ! (exec 3<> "/dev/tcp/127.0.0.1/$1") 2> /dev/null; }
+
+start_broker() {
+    local broker=$1 name=kafka-$1 port
+    alive "$RUN/$name.pid" && return
+    for port in "$(kafka_port "$broker")" "$(controller_port "$broker")"; do
+        port_is_free "$port" || fail "port $port is taken by another program; choose others with KAFKA_PORT"
+    done
+    properties "$broker" > "$RUN/$name.properties"
+    if [ ! -f "$RUN/$name/meta.properties" ]; then
+        quick_java kafka.tools.StorageTool format -t "$(cat "$RUN/cluster")" -c "$RUN/$name.properties" > "$RUN/$name.log" \
+            || fail "Kafka could not make its directory $RUN/$name; see $RUN/$name.log"
+    fi
+    # One thread collects garbage and the quick compiler compiles: ready in half the time and half the processor.
+    start "$name" java -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 \
+        -Dlog4j2.configurationFile="$SERVICES/log4j2.xml" -cp "$JARS/*" kafka.Kafka "$RUN/$name.properties"
+}
+
+start_redis() {
+    alive "$RUN/redis.pid" && return
+    port_is_free "$REDIS_PORT" || fail "port $REDIS_PORT is taken by another program; choose another with REDIS_PORT"
+    mkdir -p "$RUN/redis"
+    start redis redis-server --bind 127.0.0.1 --port "$REDIS_PORT" --dir "$RUN/redis" --save '' \
+        --appendonly yes --appendfsync everysec --maxmemory-policy noeviction
+}
+
+# wait_for <name> <command…>: until the command succeeds, or the service dies, or it takes too long.
+wait_for() {
+    local name=$1
+    shift
+    for _ in $(seq $((READY_SECONDS * 10))); do
+        "$@" && return
+        alive "$RUN/$name.pid" || fail "$name has stopped; the end of $RUN/$name.log:" "$(tail -n 5 "$RUN/$name.log")"
+        sleep 0.1
+    done
+    fail "$name is not ready after $READY_SECONDS s; see $RUN/$name.log"
+}
+
+broker_answers() { grep -q 'Kafka Server started' "$RUN/$1.log"; }
+redis_answers() { [ "$(redis-cli -h 127.0.0.1 -p "$REDIS_PORT" ping 2> /dev/null)" = PONG ]; }
+
+[ "$BROKERS" = 1 ] || [ "$BROKERS" = 3 ] || fail "BROKERS is 1 or 3, not $BROKERS"
+require
+mkdir -p "$RUN"
+RUN=$(cd "$RUN" && pwd)
+JARS=$RUN/jars
+if [ -f "$RUN/brokers" ] && [ "$(cat "$RUN/brokers")" != "$BROKERS" ]; then
+    fail "$RUN was made for $(cat "$RUN/brokers") broker(s), not $BROKERS; services/down.sh --wipe empties it"
+fi
+fetch_jars
+[ -f "$RUN/cluster" ] || quick_java kafka.tools.StorageTool random-uuid > "$RUN/cluster"
+echo "$BROKERS" > "$RUN/brokers"
+start_redis
+for broker in $(seq "$BROKERS"); do start_broker "$broker"; done
+for broker in $(seq "$BROKERS"); do wait_for "kafka-$broker" broker_answers "kafka-$broker"; done
+wait_for redis redis_answers
+
+addresses=$(for broker in $(seq "$BROKERS"); do echo "127.0.0.1:$(kafka_port "$broker")"; done | paste -sd,)
+echo "export PEAL_KAFKA=$addresses"
+echo "export PEAL_REDIS=redis://127.0.0.1:$REDIS_PORT"

@@ -1,0 +1,168 @@
+-- Parks a batch if the marker is the expected one.
+-- ARGV: generation, prefix of streams, expected marker or '', next, now, entries and bytes a user, then for each user: user,
+-- how many, and as often offset, until, value; offsets ascending.
+-- Answers {'done', floor}, {'unexpected', marker or ''} or {'newer', ''}.
+
+-- Batches from one sweep to the next: what has expired is not shown before it is swept either.
+local SWEEP_BATCHES = 16
+-- Users whose expired entries one sweep takes away. A batch brings about as many as go; a sweep that falls behind is followed
+-- by the next.
+local SWEPT_MAX = 256
+-- Entries looked at, at once, at the front of a stream.
+local FRONT_MAX = 64
+
+local now, entries_max, bytes_max = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+
+-- What an older log left behind can't be reached by any cursor.
+local function forget_all()
+  for _, user in ipairs(redis.call('HKEYS', users_key)) do
+    redis.call('UNLINK', prefix .. user)
+  end
+  redis.call('DEL', users_key, floors_key)
+end
+
+local function add(key, s, offset, id, till, value)
+  redis.call('XADD', key, id, 'u', till, 'v', value)
+  if s.entries == 0 or offset < s.oldest then
+    s.oldest = offset
+  end
+  if offset > s.newest then
+    s.newest = offset
+  end
+  s.entries, s.bytes = s.entries + 1, s.bytes + #value
+end
+
+-- Of the new entries those that are not in the tail.
+local function missing(tail, new)
+  local known, fresh = {}, {}
+  for _, entry in ipairs(tail) do
+    known[offset_of(entry)] = true
+  end
+  for _, entry in ipairs(new) do
+    if not known[entry.offset] then
+      fresh[#fresh + 1] = entry
+    end
+  end
+  return fresh
+end
+
+-- Parks entries of which some may be there already, or belong below the last one. A stream only grows at its end, so what
+-- stands above the first that is missing is taken out and added again behind it.
+local function merge(key, s, new)
+  local tail = redis.call('XRANGE', key, new[1].id, '+')
+  local fresh, taken = missing(tail, new), {}
+  if #fresh == 0 then
+    return
+  end
+  local first = fresh[1].offset
+  for _, entry in ipairs(tail) do
+    local offset, fields = offset_of(entry), entry[2]
+    if offset > first then
+      taken[#taken + 1] = entry[1]
+      fresh[#fresh + 1] = { offset = offset, id = entry[1], till = fields[2], value = fields[4] }
+      s.entries, s.bytes = s.entries - 1, s.bytes - #fields[4]
+    end
+  end
+  if s.entries == 0 then
+    redis.call('DEL', key)
+  elseif #taken > 0 then
+    each('XDEL', key, taken)
+    redis.call('XSETID', key, id(first - 1))
+  end
+  table.sort(fresh, function(a, b) return a.offset < b.offset end)
+  for _, entry in ipairs(fresh) do
+    add(key, s, entry.offset, entry.id, entry.till, entry.value)
+  end
+end
+
+-- Parks one user's entries, which start at an argument. What lies in a gap that the quota made would go at once again.
+local function park(key, s, at, count)
+  local late
+  for i = at, at + 3 * count - 1, 3 do
+    local offset, till, value = tonumber(ARGV[i]), ARGV[i + 1], ARGV[i + 2]
+    local id = generation .. '-' .. ARGV[i]
+    if offset >= s.quota then
+      if late or s.entries > 0 and offset <= s.newest then
+        late = late or {}
+        late[#late + 1] = { offset = offset, id = id, till = till, value = value }
+      else
+        add(key, s, offset, id, till, value)
+      end
+    end
+  end
+  if late then
+    merge(key, s, late)
+  end
+end
+
+local function within(s)
+  return s.entries <= entries_max and s.bytes <= bytes_max
+end
+
+-- Takes the oldest away until the user is within the quota.
+local function enforce(key, s)
+  if within(s) then
+    return
+  end
+  local count = math.min(FRONT_MAX, math.max(2, s.entries - entries_max + 1))
+  shorten(key, s, count, function(offset, till)
+    if within(s) then
+      return false
+    end
+    local reason = till <= now and 'expired' or 'quota'
+    s[reason] = offset + 1
+    return true
+  end)
+end
+
+-- Takes away what expired for the users whose entries are the oldest.
+local function sweep()
+  for _ = 1, SWEPT_MAX do
+    local users = redis.call('ZRANGE', floors_key, 0, 0)
+    local s = users[1] and read(users)[1]
+    local before = s and s.entries
+    if not s then
+      return
+    end
+    shorten(prefix .. users[1], s, 2, function(offset, till)
+      if till > now then
+        return false
+      end
+      s.expired = math.max(s.expired, offset + 1)
+      return true
+    end)
+    if s.entries == before then
+      return
+    end
+    save(users, { s })
+  end
+end
+
+local found, age = standing()
+if age == 'newer' then
+  return { 'newer', '' }
+end
+if found ~= ARGV[3] then
+  return { 'unexpected', found }
+end
+if age == 'older' then
+  forget_all()
+end
+local users, starts = {}, {}
+local at = 8
+while at <= #ARGV do
+  users[#users + 1], starts[#starts + 1] = ARGV[at], at
+  at = at + 2 + 3 * tonumber(ARGV[at + 1])
+end
+local summaries = read(users)
+for i, user in ipairs(users) do
+  local key, s = prefix .. user, summaries[i]
+  park(key, s, starts[i] + 2, tonumber(ARGV[starts[i] + 1]))
+  enforce(key, s)
+end
+save(users, summaries)
+if tonumber(ARGV[4]) % SWEEP_BATCHES == 0 then
+  sweep()
+end
+redis.call('SET', marker_key, generation .. '.' .. ARGV[4])
+return { 'done', floor() }

@@ -1,0 +1,128 @@
+-- One user's part of an inbox: a summary in the partition's hash, a stream of entries, a place among the floors.
+-- Shared by park.lua and trim.lua. Numbers are exact below 2^53, which offsets and users are.
+
+-- Commands and arguments at once: Lua's stack takes 8,000.
+local CHUNK = 4000
+
+local marker_key, users_key, floors_key = KEYS[1], KEYS[2], KEYS[3]
+local generation, prefix = ARGV[1], ARGV[2]
+
+local function text(number)
+  return string.format('%d', number)
+end
+
+local function id(offset)
+  return generation .. '-' .. text(offset)
+end
+
+-- A summary: entries and bytes kept, first and last offset, and up to where the quota and the expiry took something away.
+-- Packed, as printing and reading six numbers for every user would be a good part of all the work.
+local PACKED = '<I4I8I8I8I8I8'
+
+local function decode(packed)
+  if not packed then
+    return { entries = 0, bytes = 0, oldest = 0, newest = 0, quota = 0, expired = 0 }
+  end
+  local entries, bytes, oldest, newest, quota, expired = struct.unpack(PACKED, packed)
+  local floor = entries > 0 and oldest or nil
+  return {
+    entries = entries, bytes = bytes, oldest = oldest, newest = newest, quota = quota, expired = expired, floor = floor,
+  }
+end
+
+local function encode(s)
+  return struct.pack(PACKED, s.entries, s.bytes, s.oldest, s.newest, s.quota, s.expired)
+end
+
+-- The summaries of users, in their order.
+local function read(users)
+  local summaries = {}
+  for from = 1, #users, CHUNK do
+    local to = math.min(from + CHUNK - 1, #users)
+    for _, packed in ipairs(redis.call('HMGET', users_key, unpack(users, from, to))) do
+      summaries[#summaries + 1] = decode(packed)
+    end
+  end
+  return summaries
+end
+
+-- Runs a command on many arguments.
+local function each(command, key, arguments)
+  for from = 1, #arguments, CHUNK do
+    redis.call(command, key, unpack(arguments, from, math.min(from + CHUNK - 1, #arguments)))
+  end
+end
+
+-- Writes summaries, and the users' places among the floors where they changed.
+local function save(users, summaries)
+  local set, gone, placed, left = {}, {}, {}, {}
+  for i, user in ipairs(users) do
+    local s = summaries[i]
+    local floor = s.entries > 0 and s.oldest or nil
+    if s.entries > 0 or s.quota > 0 or s.expired > 0 then
+      set[#set + 1] = user
+      set[#set + 1] = encode(s)
+    else
+      gone[#gone + 1] = user
+    end
+    if floor ~= s.floor then
+      if floor then
+        placed[#placed + 1] = text(floor)
+        placed[#placed + 1] = user
+      else
+        left[#left + 1] = user
+      end
+    end
+  end
+  each('HSET', users_key, set)
+  each('HDEL', users_key, gone)
+  each('ZADD', floors_key, placed)
+  each('ZREM', floors_key, left)
+end
+
+local function offset_of(entry)
+  return tonumber(string.match(entry[1], '-(%d+)$'))
+end
+
+local function clear(key, s)
+  redis.call('DEL', key)
+  s.entries, s.bytes, s.oldest, s.newest = 0, 0, 0, 0
+end
+
+-- Takes entries away from the front for as long as `goes(offset, till)`, looking at so many at once.
+local function shorten(key, s, count, goes)
+  while s.entries > 0 do
+    local chunk = redis.call('XRANGE', key, id(0), '+', 'COUNT', count)
+    local last
+    for _, entry in ipairs(chunk) do
+      local offset = offset_of(entry)
+      if not goes(offset, tonumber(entry[2][2])) then
+        if last then
+          redis.call('XTRIM', key, 'MINID', entry[1])
+        end
+        s.oldest = offset
+        return
+      end
+      s.entries, s.bytes, last = s.entries - 1, s.bytes - #entry[2][4], offset
+    end
+    if not last then -- fewer than counted: somebody else took them away
+      s.entries = 0
+    elseif s.entries > 0 then
+      redis.call('XTRIM', key, 'MINID', id(last + 1))
+    end
+  end
+  clear(key, s)
+end
+
+-- The marker as number of this generation, and whether what is stored belongs to an older or a newer one.
+local function standing()
+  local of, number = string.match(redis.call('GET', marker_key) or '', '^(%d+)%.(%d+)$')
+  if not of or of == generation then
+    return number or '', nil
+  end
+  return '', tonumber(of) > tonumber(generation) and 'newer' or 'older'
+end
+
+local function floor()
+  return redis.call('ZRANGE', floors_key, 0, 0, 'WITHSCORES')[2] or ''
+end

@@ -1,0 +1,126 @@
+//! Appends: one idempotent producer for all callers, and a ticket a call that its records share.
+//!
+//! librdkafka batches what comes from all callers; the answer to a call is given when Kafka has answered for the last of
+//! its records. No future and no channel a record.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+use peal_proto::{Offset, Topic};
+use rdkafka::ClientContext;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Message};
+use rdkafka::producer::{Producer, ProducerContext, ThreadedProducer};
+use tokio::sync::oneshot;
+
+use super::client::Clients;
+use super::{dismiss, fault, record};
+use crate::StoreError;
+use crate::log::NewRecord;
+
+type Answer = Result<Vec<Offset>, String>;
+
+/// What the records of one call share. When the last of them lets go of it, the call is answered.
+struct Ticket {
+    offsets: Vec<AtomicU64>,
+    failure: OnceLock<String>,
+    answer: Option<oneshot::Sender<Answer>>,
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let answer = match self.failure.take() {
+            Some(failure) => Err(failure),
+            None => Ok(self.offsets.iter_mut().map(|offset| Offset::new(*offset.get_mut())).collect()),
+        };
+        if let Some(caller) = self.answer.take() {
+            drop(caller.send(answer)); // a caller that went away wants none
+        }
+    }
+}
+
+/// One record's part of a ticket.
+struct Stub {
+    ticket: Arc<Ticket>,
+    number: usize,
+}
+
+struct Deliveries;
+
+impl ClientContext for Deliveries {}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = Box<Stub>;
+
+    fn delivery(&self, delivery: &DeliveryResult<'_>, stub: Box<Stub>) {
+        match delivery {
+            Ok(message) => {
+                let offset = u64::try_from(message.offset()).unwrap_or_default(); // never negative
+                stub.ticket.offsets[stub.number].store(offset, Ordering::Relaxed);
+            }
+            Err((error, _)) => drop(stub.ticket.failure.set(fault::words(error))), // the first one is told
+        }
+    }
+}
+
+type Ours = ThreadedProducer<Deliveries>;
+
+/// The producer of appends.
+pub(super) struct Ingest {
+    clients: Arc<Clients>,
+    producer: RwLock<Arc<Ours>>,
+}
+
+impl Ingest {
+    pub(super) fn new(clients: Arc<Clients>) -> KafkaResult<Self> {
+        let producer = RwLock::new(Arc::new(make(&clients)?));
+        Ok(Self { clients, producer })
+    }
+
+    pub(super) async fn append(&self, topic: Topic, records: &[NewRecord]) -> Result<Vec<Offset>, StoreError> {
+        let answer = self.enqueue(topic, records)?.await;
+        let unanswered = |_| fault::unavailable("the producer was closed");
+        answer.map_err(unanswered)?.map_err(fault::unavailable)
+    }
+
+    fn enqueue(&self, topic: Topic, records: &[NewRecord]) -> Result<oneshot::Receiver<Answer>, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let offsets = records.iter().map(|_| AtomicU64::default()).collect();
+        let ticket = Arc::new(Ticket { offsets, failure: OnceLock::new(), answer: Some(answer) });
+        let producer = self.producer.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let topic = self.clients.topic(topic);
+        for (number, new) in records.iter().enumerate() {
+            let stub = Box::new(Stub { ticket: Arc::clone(&ticket), number });
+            let key = new.key.to_string();
+            if let Err((error, _)) = producer.send(record::encode(topic, &key, new, stub)) {
+                return Err(self.refused(&producer, &error));
+            }
+        }
+        Ok(answered)
+    }
+
+    fn refused(&self, producer: &Arc<Ours>, error: &KafkaError) -> StoreError {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
+            self.replace(producer);
+        }
+        fault::unavailable(fault::words(error))
+    }
+
+    /// A producer that lost count of what Kafka has of it is of no more use; what it had is answered with an error.
+    fn replace(&self, broken: &Arc<Ours>) {
+        let why = broken.client().fatal_error().map(|(_, why)| why);
+        let mut producer = self.producer.write().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(&producer, broken) {
+            return; // another call did
+        }
+        tracing::warn!(?why, "the producer is replaced");
+        match make(&self.clients) {
+            Ok(new) => dismiss(std::mem::replace(&mut *producer, Arc::new(new))),
+            Err(error) => tracing::error!(%error, "there is no other producer"),
+        }
+    }
+}
+
+fn make(clients: &Clients) -> KafkaResult<Ours> {
+    clients.ingest().create_with_context(Deliveries)
+}

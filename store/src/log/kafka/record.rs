@@ -1,0 +1,92 @@
+//! How a record lies in Kafka: the key as decimal digits, so that every tool shows it, and the headers as text.
+
+use bytes::Bytes;
+use peal_proto::name::{EXPIRES_HEADER, TRACEPARENT_HEADER};
+use peal_proto::{Offset, Timestamp};
+use rdkafka::message::{BorrowedMessage, Header, Headers as _, Message, OwnedHeaders};
+use rdkafka::producer::BaseRecord;
+use rdkafka::util::IntoOpaque;
+use serde::Deserialize;
+use serde::de::value::{Error, StrDeserializer};
+
+use crate::log::{Headers, NewRecord, Record};
+
+/// A record on its way to Kafka; the key has been written out before, as it is borrowed.
+pub(super) fn encode<'a, O: IntoOpaque>(
+    topic: &'a str,
+    key: &'a str,
+    record: &'a NewRecord,
+    opaque: O,
+) -> BaseRecord<'a, str, [u8], O> {
+    let base = BaseRecord::with_opaque_to(topic, opaque)
+        .partition(i32::try_from(record.partition.get()).unwrap_or(i32::MAX)) // was checked against P before
+        .key(key)
+        .payload(&record.value[..]);
+    match headers(&record.headers) {
+        Some(headers) => base.headers(headers),
+        None => base,
+    }
+}
+
+fn headers(given: &Headers) -> Option<OwnedHeaders> {
+    let expires = given.expires.map(|at| at.to_string());
+    let fields =
+        [(EXPIRES_HEADER, expires.as_ref().map(String::as_bytes)), (TRACEPARENT_HEADER, given.traceparent.as_deref())];
+    let mut headers = None;
+    for (key, value) in fields {
+        if value.is_some() {
+            headers = Some(headers.unwrap_or_else(OwnedHeaders::new).insert(Header { key, value }));
+        }
+    }
+    headers
+}
+
+/// A record as Kafka gave it. What a foreign producer wrote in another way is left out, and its value is kept.
+pub(super) fn decode(message: &BorrowedMessage<'_>) -> Record {
+    let offset = Offset::new(u64::try_from(message.offset()).unwrap_or_default()); // never negative
+    let value = message.payload().map(Bytes::copy_from_slice).unwrap_or_default();
+    Record { offset, key: message.key().and_then(parse_key), headers: decode_headers(message), value }
+}
+
+fn parse_key(key: &[u8]) -> Option<u64> {
+    let digits = key.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(key).ok().filter(|_| digits)?.parse().ok()
+}
+
+fn decode_headers(message: &BorrowedMessage<'_>) -> Headers {
+    let mut headers = Headers::default();
+    let Some(given) = message.headers() else { return headers };
+    for header in given.iter() {
+        match (header.key, header.value) {
+            (EXPIRES_HEADER, Some(value)) => headers.expires = parse_time(value),
+            (TRACEPARENT_HEADER, Some(value)) => headers.traceparent = Some(Bytes::copy_from_slice(value)),
+            _ => {}
+        }
+    }
+    headers
+}
+
+fn parse_time(value: &[u8]) -> Option<Timestamp> {
+    let text = std::str::from_utf8(value).ok()?;
+    Timestamp::deserialize(StrDeserializer::<Error>::new(text)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_decimal_digits_and_nothing_else() {
+        assert_eq!(parse_key(b"9007199254740991"), Some((1 << 53) - 1));
+        assert_eq!(parse_key(b"0"), Some(0));
+        for foreign in [&b""[..], b"+1", b"-1", b"user-1", b"\xff", b"99999999999999999999"] {
+            assert_eq!(parse_key(foreign), None);
+        }
+    }
+
+    #[test]
+    fn a_time_that_cannot_be_read_is_left_out() {
+        assert_eq!(parse_time(b"2026-11-22T10:00:00Z").map(|at| at.millis()), Some(1_795_341_600_000));
+        assert_eq!(parse_time(b"soon"), None);
+    }
+}

@@ -1,0 +1,184 @@
+//! The topics of a log: made with P partitions each, and checked before they are used.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use peal_proto::{Generation, Topic};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
+
+use super::client::Clients;
+use super::limits::{ASK_TIME_MAX, SEEN_PAUSE};
+use super::stamp::{STAMP, Stamp};
+use super::writer::Transactions;
+use super::{OpenError, Settings, blocking_open, dismiss};
+use crate::clock;
+
+/// How Kafka keeps the log.
+#[derive(Debug, Clone, Copy)]
+pub struct Storage {
+    /// Brokers that keep a record; `None` leaves it to the cluster's default. With three or more, all but one have to have a
+    /// record before it is answered.
+    pub copies: Option<u16>,
+    /// How long a record is kept; longer than the inbox keeps it, so that an inbox can be made again from the log.
+    pub log_age_max: Duration,
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self { copies: None, log_age_max: Duration::from_secs(8 * 24 * 3600) }
+    }
+}
+
+/// Makes the topics that are missing and stamps the log; what is there already is checked and left as it is. A log some of
+/// whose topics had to be made again gets another generation.
+///
+/// # Errors
+/// [`OpenError`].
+pub async fn create_topics(settings: Settings, storage: Storage) -> Result<Generation, OpenError> {
+    let clients = Arc::new(Clients::new(settings)?);
+    let admin: AdminClient<DefaultClientContext> = clients.plain().create().map_err(|error| clients.failed(&error))?;
+    create(&clients, &admin, vec![stamp_topic(&clients.name(STAMP), storage)]).await?;
+    let own = Arc::clone(&clients);
+    let stamped = move || {
+        let consumer = ask(&own)?;
+        let stamped = stamp(&own, &consumer);
+        dismiss(consumer);
+        stamped
+    };
+    let (stamp, missing) = blocking_open(stamped).await?;
+    let age = storage.log_age_max.as_millis().to_string();
+    let new = |topic| new_topic(clients.topic(topic), stamp.partitions, storage).set("retention.ms", &age);
+    if !missing.is_empty() {
+        create(&clients, &admin, missing.into_iter().map(new).collect()).await?;
+    }
+    until_seen(clients.settings()).await
+}
+
+/// Checks the topics once every broker knows of them: what was made is made, but they hear of it one after the other.
+async fn until_seen(settings: &Settings) -> Result<Generation, OpenError> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match check_topics(settings.clone()).await {
+            Err(OpenError::Missing { .. }) if waited < ASK_TIME_MAX => {}
+            checked => return checked,
+        }
+        tokio::time::sleep(SEEN_PAUSE).await;
+        waited += SEEN_PAUSE;
+    }
+}
+
+/// Whether the topics are there with the right partitions, and which generation the log is.
+///
+/// # Errors
+/// [`OpenError`].
+pub async fn check_topics(settings: Settings) -> Result<Generation, OpenError> {
+    let clients = Clients::new(settings)?;
+    let checked = move || {
+        let consumer = ask(&clients)?;
+        let checked = check(&clients, &consumer);
+        dismiss(consumer);
+        Ok(checked?.generation)
+    };
+    blocking_open(checked).await
+}
+
+/// What the log is stamped with, once everything agrees. Blocks.
+pub(super) fn check(clients: &Clients, consumer: &BaseConsumer) -> Result<Stamp, OpenError> {
+    let missing = |topic: &str| OpenError::Missing { topic: topic.to_owned() };
+    let name = clients.name(STAMP);
+    if partitions(clients, consumer, &name)?.is_none() {
+        return Err(missing(&name));
+    }
+    let stamp = Stamp::read(clients, consumer)?.ok_or_else(|| missing(&name))?;
+    match_partitions(clients, &name, stamp.partitions)?;
+    match missing_topics(clients, consumer)?.first() {
+        Some(topic) => Err(missing(clients.topic(*topic))),
+        None => Ok(stamp),
+    }
+}
+
+/// A consumer that asks.
+pub(super) fn ask(clients: &Clients) -> Result<BaseConsumer, OpenError> {
+    clients.asking().map_err(|error| clients.failed(&error))
+}
+
+/// Stamps the log if it has no stamp or is about to be made again; answers what is to be made.
+fn stamp(clients: &Clients, consumer: &BaseConsumer) -> Result<(Stamp, Vec<Topic>), OpenError> {
+    let mut writer = Transactions::open(clients, STAMP.to_owned()).map_err(|error| clients.unavailable(error))?;
+    let stored = Stamp::read(clients, consumer)?;
+    if let Some(stored) = stored {
+        match_partitions(clients, &clients.name(STAMP), stored.partitions)?;
+    }
+    let missing = missing_topics(clients, consumer)?;
+    match stored {
+        Some(stored) if missing.is_empty() => Ok((stored, missing)),
+        _ => {
+            // Before the topics: were it after, a crash between the two would leave new topics with an old generation.
+            let stamp = Stamp::new(clients.settings().partitions, stored, clock::now());
+            stamp.write(clients, &mut writer)?;
+            Ok((stamp, missing))
+        }
+    }
+}
+
+fn missing_topics(clients: &Clients, consumer: &BaseConsumer) -> Result<Vec<Topic>, OpenError> {
+    let mut missing = Vec::new();
+    for topic in Topic::ALL {
+        let name = clients.topic(topic);
+        match partitions(clients, consumer, name)? {
+            Some(stored) => match_partitions(clients, name, stored)?,
+            None => missing.push(topic),
+        }
+    }
+    Ok(missing)
+}
+
+fn match_partitions(clients: &Clients, topic: &str, stored: u32) -> Result<(), OpenError> {
+    let given = clients.settings().partitions;
+    if stored == given { Ok(()) } else { Err(OpenError::Partitions { topic: topic.to_owned(), stored, given }) }
+}
+
+/// How many partitions a topic has; `None` when there is no such topic.
+fn partitions(clients: &Clients, consumer: &BaseConsumer, topic: &str) -> Result<Option<u32>, OpenError> {
+    let metadata = consumer.fetch_metadata(Some(topic), ASK_TIME_MAX).map_err(|error| clients.failed(&error))?;
+    let Some(found) = metadata.topics().first() else { return Ok(None) };
+    match found.error().map(RDKafkaErrorCode::from) {
+        None => Ok(u32::try_from(found.partitions().len()).ok()),
+        Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => Ok(None),
+        Some(other) => Err(clients.unavailable(format!("{topic}: {other}"))),
+    }
+}
+
+fn stamp_topic(name: &str, storage: Storage) -> NewTopic<'_> {
+    new_topic(name, 1, storage).set("cleanup.policy", "compact")
+}
+
+fn new_topic(name: &str, partitions: u32, storage: Storage) -> NewTopic<'_> {
+    let copies = storage.copies.map_or(-1, i32::from); // -1 is the cluster's default
+    let partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
+    let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(copies));
+    match copies {
+        ..3 => topic,
+        3 => topic.set("min.insync.replicas", "2"),
+        4.. => topic.set("min.insync.replicas", "3"),
+    }
+}
+
+async fn create(
+    clients: &Clients,
+    admin: &AdminClient<DefaultClientContext>,
+    topics: Vec<NewTopic<'_>>,
+) -> Result<(), OpenError> {
+    let options = AdminOptions::new().operation_timeout(Some(ASK_TIME_MAX));
+    let created: KafkaResult<_> = admin.create_topics(&topics, &options).await;
+    for result in created.map_err(|error| clients.failed(&error))? {
+        match result {
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((name, code)) => return Err(clients.unavailable(format!("{name} can't be made: {code}"))),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,173 @@
+//! Slices: one transaction each, the commit it follows from inside of it.
+//!
+//! A writer's name is its transactional id, so Kafka itself refuses the older of two. After a failure that can't be rolled
+//! back a writer is of no more use: a new one of its name makes Kafka end what the old one had open.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use peal_proto::Topic;
+use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
+use rdkafka::producer::{BaseProducer, Producer};
+use rdkafka::topic_partition_list::TopicPartitionList;
+
+use super::client::Clients;
+use super::groups::{Groups, put};
+use super::limits::{DELIVERY_PAUSE, ROOM_PAUSE, SLICE_TIME_MAX, WRITER_TIME_MAX};
+use super::{blocking, check_commit, check_records, dismiss, fault, record};
+use crate::StoreError;
+use crate::log::{Commit, NewRecord, Source, Writer};
+
+/// Writes slices under one name.
+pub(super) struct KafkaWriter {
+    clients: Arc<Clients>,
+    groups: Arc<Groups>,
+    transactions: Arc<Mutex<Transactions>>,
+}
+
+impl KafkaWriter {
+    /// Opens a writer, which fences any other of the name.
+    pub(super) async fn open(clients: Arc<Clients>, groups: Arc<Groups>, name: &str) -> Result<Self, StoreError> {
+        let (name, own) = (name.to_owned(), Arc::clone(&clients));
+        let transactions = blocking(move || Transactions::open(&own, name)).await?;
+        Ok(Self { clients, groups, transactions: Arc::new(Mutex::new(transactions)) })
+    }
+}
+
+#[async_trait]
+impl Writer for KafkaWriter {
+    async fn write(
+        &mut self,
+        topic: Topic,
+        records: Vec<NewRecord>,
+        source: Source,
+        commit: Commit,
+    ) -> Result<(), StoreError> {
+        check_records(&records, self.clients.settings().partitions)?;
+        check_commit(&commit)?;
+        let mut offsets = TopicPartitionList::with_capacity(1);
+        put(&mut offsets, self.clients.topic(source.topic), source.partition, &commit).map_err(unknown)?;
+        let slice = Slice { records, offsets, group: self.groups.metadata(source.group)? };
+        let (clients, transactions) = (Arc::clone(&self.clients), Arc::clone(&self.transactions));
+        blocking(move || {
+            let mut transactions = transactions.lock().unwrap_or_else(PoisonError::into_inner);
+            transactions.write(clients.topic(topic), &slice)
+        })
+        .await
+    }
+}
+
+impl Drop for KafkaWriter {
+    fn drop(&mut self) {
+        dismiss(Arc::clone(&self.transactions));
+    }
+}
+
+/// What is written at once.
+pub(super) struct Slice {
+    pub(super) records: Vec<NewRecord>,
+    pub(super) offsets: TopicPartitionList,
+    pub(super) group: ConsumerGroupMetadata,
+}
+
+/// One transaction after the other. Every call blocks.
+pub(super) struct Transactions {
+    name: String,
+    producer: BaseProducer,
+    /// Why nothing more is written.
+    ended: Option<End>,
+}
+
+#[derive(Clone)]
+enum End {
+    Fenced,
+    Broken(String),
+}
+
+impl Transactions {
+    pub(super) fn open(clients: &Clients, name: String) -> Result<Self, StoreError> {
+        let producer = clients.transactional(&name).map_err(unknown)?;
+        producer.init_transactions(WRITER_TIME_MAX).map_err(unknown)?;
+        Ok(Self { name, producer, ended: None })
+    }
+
+    /// Writes a slice; durable when answered.
+    pub(super) fn write(&mut self, topic: &str, slice: &Slice) -> Result<(), StoreError> {
+        self.transact(|producer| {
+            for new in &slice.records {
+                send(producer, topic, new)?;
+            }
+            producer.send_offsets_to_transaction(&slice.offsets, &slice.group, SLICE_TIME_MAX)
+        })
+    }
+
+    /// Runs one transaction.
+    pub(super) fn transact(&mut self, fill: impl FnOnce(&BaseProducer) -> KafkaResult<()>) -> Result<(), StoreError> {
+        if let Some(end) = self.ended.clone() {
+            return Err(self.error(end));
+        }
+        let producer = &self.producer;
+        let begun = producer.begin_transaction();
+        let filled = begun.and_then(|()| fill(producer));
+        let done = filled.and_then(|()| {
+            drain(producer);
+            producer.commit_transaction(SLICE_TIME_MAX)
+        });
+        done.map_err(|error| self.give_up(&error))
+    }
+
+    /// Rolls back, so that the writer is of use again; or finds that it is not.
+    fn give_up(&mut self, error: &KafkaError) -> StoreError {
+        let rolled_back = self.producer.abort_transaction(SLICE_TIME_MAX);
+        let fatal = self.producer.client().fatal_error();
+        let fenced = fatal.as_ref().is_some_and(|(code, _)| fault::is_fenced(*code));
+        let why = fatal.map_or_else(|| fault::words(error), |(_, why)| why);
+        if fenced {
+            self.ended = Some(End::Fenced);
+        } else if let Err(also) = rolled_back {
+            let also = fault::words(&also);
+            self.ended = Some(End::Broken(format!("{why}, and it can't be rolled back: {also}; a new writer ends it")));
+        }
+        self.error(self.ended.clone().unwrap_or(End::Broken(why)))
+    }
+
+    fn error(&self, end: End) -> StoreError {
+        match end {
+            End::Fenced => StoreError::Fenced { writer: self.name.clone() },
+            End::Broken(reason) => fault::unavailable(reason),
+        }
+    }
+}
+
+/// Hands one record to the producer, waiting while it is full: a slice may be larger than its queue.
+fn send(producer: &BaseProducer, topic: &str, new: &NewRecord) -> KafkaResult<()> {
+    let key = new.key.to_string();
+    let mut waited = Duration::ZERO;
+    loop {
+        match producer.send(record::encode(topic, &key, new, ())) {
+            Ok(()) => return Ok(()),
+            Err((error, _)) if error.rdkafka_error_code() != Some(Code::QueueFull) => return Err(error),
+            Err((error, _)) if waited >= SLICE_TIME_MAX => return Err(error),
+            Err(_) => {
+                producer.poll(ROOM_PAUSE);
+                waited += ROOM_PAUSE;
+            }
+        }
+    }
+}
+
+/// Waits until Kafka has answered for every record. The commit would do that too, but rdkafka's flush inside of it looks
+/// only every 100 ms.
+fn drain(producer: &BaseProducer) {
+    let mut waited = Duration::ZERO;
+    while producer.in_flight_count() > 0 && waited < SLICE_TIME_MAX {
+        producer.poll(DELIVERY_PAUSE);
+        waited += DELIVERY_PAUSE;
+    }
+}
+
+fn unknown(error: KafkaError) -> StoreError {
+    fault::unavailable(fault::words(&error))
+}

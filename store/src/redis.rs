@@ -1,0 +1,209 @@
+//! Inbox, members, statuses and shard map in a Redis that all processes of a cluster share.
+//!
+//! Owns the connection: one, multiplexed, with limits on every wait, and made again when it breaks. A call that was cut off
+//! is not repeated here; whether it had its effect is not known. What each store keeps stands in its own `redis.rs`. Redis
+//! is asked for nothing that needs more than version 6.2.
+//!
+//! How much outlives a crash of Redis is its own setting (`appendonly`, `appendfsync`). The inbox finds out what was lost;
+//! a claim on an event that was lost lets a second copy of the event through.
+
+mod check;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::io::tcp::TcpSettings;
+use redis::{Client, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError, ServerErrorKind};
+
+pub use check::Concern;
+
+use crate::inbox::Retention;
+use crate::inbox::redis::RedisInbox;
+use crate::log::Log;
+use crate::members::redis::RedisMembers;
+use crate::shards::redis::RedisShards;
+use crate::status::redis::RedisStatuses;
+use crate::{StoreError, Stores};
+
+pub use crate::members::redis::{InvalidPattern, MembersPattern};
+
+/// How long a connection may take to stand: a few round trips across a continent, and TLS.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// How long an answer may take: many times what the largest batch does, less than the ack time-out of a node.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// How long a call may take together with a new connection, before it is refused.
+const CALL_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// How long what was sent may stay without a sign of life from the other end. Without it a link that went down silently
+/// holds the connection for a quarter of an hour: a late answer alone does not end it.
+const SILENCE_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Tries to connect within one call.
+const RECONNECT_TRIES: usize = 3;
+
+/// The longest pause between two of these.
+const RECONNECT_PAUSE_MAX: Duration = Duration::from_millis(500);
+
+/// Calls in flight; more wait outside. A batch for each of 120 partitions, and members and statuses beside them.
+const CALLS_MAX: usize = 1_024;
+
+/// How Redis is reached, and what is kept in it.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `redis://[user:password@]host[:port][/database]`, or `rediss://` for TLS.
+    pub url: String,
+    /// What the inbox keeps for one user.
+    pub retention: Retention,
+    /// How long the status of an event and the claim on it are kept; at least 24 hours.
+    pub status_age_max: Duration,
+    /// The key of a community's members.
+    pub members: MembersPattern,
+}
+
+impl Settings {
+    /// A Redis at this URL, with everything else at its default.
+    #[must_use]
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            retention: Retention::default(),
+            status_age_max: Duration::from_secs(2 * 24 * 3600),
+            members: MembersPattern::default(),
+        }
+    }
+}
+
+/// A Redis that answered.
+pub struct Redis {
+    manager: ConnectionManager,
+    settings: Settings,
+}
+
+/// Connects.
+///
+/// # Errors
+/// [`StoreError::Unavailable`] when the URL can't be read or there is no answer.
+pub async fn connect(settings: Settings) -> Result<Redis, StoreError> {
+    let connecting = ConnectionManager::new_with_config(client(&settings.url)?, limits());
+    let manager = tokio::time::timeout(CALL_TIME_MAX, connecting).await;
+    let manager = manager.map_err(|_| unavailable("redis", "it takes too long to connect"))?;
+    Ok(Redis { manager: manager.map_err(|error| unavailable("redis", error))?, settings })
+}
+
+fn client(url: &str) -> Result<Client, StoreError> {
+    // Fails when the process has chosen one already, which is as good.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let tcp = TcpSettings::default().set_nodelay(true).set_user_timeout(SILENCE_TIME_MAX);
+    let info = url.into_connection_info().map_err(|error| unavailable("redis", error))?;
+    Client::open(info.set_tcp_settings(tcp)).map_err(|error| unavailable("redis", error))
+}
+
+fn limits() -> ConnectionManagerConfig {
+    ConnectionManagerConfig::new()
+        .set_connection_timeout(Some(CONNECT_TIME_MAX))
+        .set_response_timeout(Some(ANSWER_TIME_MAX))
+        .set_number_of_retries(RECONNECT_TRIES)
+        .set_max_delay(RECONNECT_PAUSE_MAX)
+        .set_concurrency_limit(CALLS_MAX)
+        .set_pipeline_buffer_size(CALLS_MAX)
+}
+
+impl Redis {
+    /// All stores: the log given, and the others in this Redis.
+    #[must_use]
+    pub fn stores(&self, log: Arc<dyn Log>) -> Stores {
+        Stores {
+            members: Arc::new(RedisMembers::new(self.connection("members"), self.settings.members.clone())),
+            statuses: Arc::new(RedisStatuses::new(self.connection("statuses"), self.settings.status_age_max)),
+            inbox: Arc::new(RedisInbox::new(self.connection("inbox"), log.generation(), self.settings.retention)),
+            shards: Arc::new(RedisShards::new(self.connection("shard map"))),
+            log,
+        }
+    }
+
+    /// What makes this Redis unsafe as it is configured; nothing is the best answer.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when it does not say.
+    pub async fn check(&self) -> Result<Vec<Concern>, StoreError> {
+        check::check(&self.connection("redis")).await
+    }
+
+    fn connection(&self, store: &'static str) -> Connection {
+        Connection { manager: self.manager.clone(), store }
+    }
+}
+
+/// The shared connection in the hands of one store.
+pub(crate) struct Connection {
+    manager: ConnectionManager,
+    store: &'static str,
+}
+
+impl Connection {
+    /// One command.
+    pub(crate) async fn run<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
+        self.within(command.query_async(&mut self.manager.clone())).await
+    }
+
+    /// Several commands in one round trip.
+    pub(crate) async fn run_all<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, StoreError> {
+        self.within(commands.query_async(&mut self.manager.clone())).await
+    }
+
+    /// A script; given to Redis first when it does not know it, as after a restart.
+    pub(crate) async fn call<T: FromRedisValue>(&self, script: &Script, call: &Cmd) -> Result<T, StoreError> {
+        let calling = async {
+            let mut manager = self.manager.clone();
+            match call.query_async(&mut manager).await {
+                Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                    redis::cmd("SCRIPT").arg("LOAD").arg(script.text).exec_async(&mut manager).await?;
+                    call.query_async(&mut manager).await
+                }
+                answer => answer,
+            }
+        };
+        self.within(calling).await
+    }
+
+    async fn within<T>(&self, answer: impl Future<Output = Result<T, RedisError>>) -> Result<T, StoreError> {
+        let answer = tokio::time::timeout(CALL_TIME_MAX, answer).await;
+        answer.map_err(|_| self.unavailable("it takes too long to answer"))?.map_err(|error| self.unavailable(error))
+    }
+
+    /// Not now.
+    pub(crate) fn unavailable(&self, reason: impl ToString) -> StoreError {
+        unavailable(self.store, reason)
+    }
+
+    /// What Redis answered makes no sense.
+    pub(crate) fn damaged(&self, reason: impl ToString) -> StoreError {
+        StoreError::Damaged { store: self.store, reason: reason.to_string() }
+    }
+}
+
+fn unavailable(store: &'static str, reason: impl ToString) -> StoreError {
+    StoreError::Unavailable { store, reason: reason.to_string() }
+}
+
+/// A script that Redis runs as one step.
+pub(crate) struct Script {
+    text: &'static str,
+    hash: String,
+}
+
+impl Script {
+    pub(crate) fn new(text: &'static str) -> Self {
+        Self { text, hash: redis::Script::new(text).get_hash().to_owned() }
+    }
+
+    /// A call with these keys, to which arguments are added.
+    pub(crate) fn on(&self, keys: &[&str]) -> Cmd {
+        let mut call = redis::cmd("EVALSHA");
+        call.arg(&self.hash).arg(keys.len()).arg(keys);
+        call
+    }
+}
