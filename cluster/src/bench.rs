@@ -25,11 +25,14 @@ use crate::{open_files, output};
 /// Events to everybody, one after the other: each socket gets one frame at a time.
 const SINGLES: u32 = 20;
 
-/// Events to everybody at once, so that several frames wait for a socket together, …
+/// Events to a community at once, so that several frames wait for a socket together, …
 const BURST: u32 = 16;
 
-/// … so many times.
+/// … so many times, …
 const BURSTS: u32 = 4;
+
+/// … to each of the communities of so many that everybody is in one of.
+const BURST_MEMBERS: u32 = 100;
 
 /// How long latency is measured.
 const LATENCY_SPAN: Duration = Duration::from_secs(15);

@@ -9,7 +9,7 @@ use std::io;
 use std::time::Duration;
 
 use peal_proto::UserId;
-use peal_proto::frame::Hello;
+use peal_proto::frame::{GapReason, Hello};
 use peal_serve::Clock;
 use tokio_util::sync::CancellationToken;
 
@@ -93,7 +93,12 @@ impl Printer {
             Happening::Notification { cursor, notification } => {
                 self.notification(&line::notification(self.style, cursor, notification))?;
             }
-            Happening::Gap { from, to, reason } => output::line(line::gap(self.style, from, to, reason))?,
+            Happening::Gap { from, to, reason } => {
+                output::line(line::gap(self.style, from, to, reason))?;
+                if reason == GapReason::Generation {
+                    self.kept.begin_at(to)?; // a cursor of another log hides everything of this one
+                }
+            }
             Happening::Keep(cursor) => self.kept.keep(cursor)?,
             Happening::Waiting { wait, why } => self.remark(|| waiting(wait, why)),
         }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use hdrhistogram::Histogram;
 
 use super::process::Machine;
-use super::{BURST, LATENCY_MEMBERS, LATENCY_RATE, Numbers};
+use super::{BURST, BURST_MEMBERS, LATENCY_MEMBERS, LATENCY_RATE, Numbers};
 
 /// Everything that is printed.
 pub(super) struct Report {
@@ -39,8 +39,8 @@ impl Report {
         vec![
             row(format!("resident bytes a socket, {sockets} idle"), |numbers| numbers.socket_bytes),
             row("handshakes a CPU-second".to_owned(), |numbers| numbers.handshakes),
-            row("deliveries a CPU-second, one event at a time".to_owned(), |numbers| numbers.singles),
-            row(format!("deliveries a CPU-second, {BURST} events at a time"), |numbers| numbers.bursts),
+            row(format!("deliveries a CPU-second, one event to {sockets}"), |numbers| numbers.singles),
+            row(format!("deliveries a CPU-second, {BURST} events each to {BURST_MEMBERS}"), |numbers| numbers.bursts),
             quantile("p50", 0.5),
             quantile("p99", 0.99),
             quantile("p99.9", 0.999),
@@ -63,9 +63,9 @@ impl Report {
     }
 
     pub(super) fn text(&self) -> String {
-        let mut out = format!("{:<50} {:>12} {:>12}\n", "", "peal", "floor");
+        let mut out = format!("{:<52} {:>12} {:>12}\n", "", "peal", "floor");
         for Row { what, cluster, floor } in self.rows() {
-            writeln!(out, "{what:<50} {cluster:>12} {floor:>12}").unwrap_or_default(); // a String takes every write
+            writeln!(out, "{what:<52} {cluster:>12} {floor:>12}").unwrap_or_default(); // a String takes every write
         }
         format!("{out}\n{}", self.notes().join("\n"))
     }

@@ -1,6 +1,7 @@
 //! The cluster, measured: `peal up` in a process of its own on a fresh directory, and its clients in this one.
 
 use std::io;
+use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -14,7 +15,8 @@ use tokio::time::sleep;
 use super::heard::Heard;
 use super::process::Observed;
 use super::{
-    BURST, BURSTS, Failure, LATENCY_MEMBERS, LATENCY_RATE, LATENCY_SPAN, Numbers, SINGLES, each, histogram, per_second,
+    BURST, BURST_MEMBERS, BURSTS, Failure, LATENCY_MEMBERS, LATENCY_RATE, LATENCY_SPAN, Numbers, SINGLES, each,
+    histogram, per_second,
 };
 use crate::api::{Api, ApiError, Change, Post};
 use crate::child::{Process, Recipe};
@@ -22,6 +24,9 @@ use crate::client::Client;
 use crate::limits::ACK_INTERVAL;
 
 const NODES: u16 = 3;
+
+/// Posts at a time: a few bursts.
+const POSTS: usize = 64;
 
 /// How long memory, and acks that are still under way, may take to settle.
 const SETTLE: Duration = Duration::from_secs(3);
@@ -42,8 +47,9 @@ pub(super) async fn measure(sockets: u32) -> Result<(Numbers, usize), Failure> {
     let recipe = Recipe::new(&std::env::current_exe()?, NODES, directory.path())?;
     let mut subject = Subject::start(recipe, sockets).await?;
     let (everybody, some) = (community(1)?, community(2)?);
-    subject.become_members(everybody, sockets).await?;
-    subject.become_members(some, LATENCY_MEMBERS.min(sockets)).await?;
+    subject.become_members(everybody, 0..sockets).await?;
+    subject.become_members(some, 0..LATENCY_MEMBERS).await?;
+    let small = subject.small_communities().await?;
     sleep(SETTLE).await;
 
     let (resident, cpu_time) = (subject.observed.resident_bytes()?, subject.observed.cpu_time()?);
@@ -52,9 +58,9 @@ pub(super) async fn measure(sockets: u32) -> Result<(Numbers, usize), Failure> {
     sleep(SETTLE).await;
     let socket_bytes = each(sockets, resident, subject.observed.resident_bytes()?);
 
-    subject.rounds(everybody, 1, 1).await?; // what is allocated once
-    let singles = per_second(SINGLES * sockets, subject.rounds(everybody, SINGLES, 1).await?);
-    let bursts = per_second(BURSTS * BURST * sockets, subject.rounds(everybody, BURSTS, BURST).await?);
+    subject.rounds(&[everybody], 1, 1).await?; // what is allocated once
+    let singles = per_second(SINGLES * sockets, subject.rounds(&[everybody], SINGLES, 1).await?);
+    let bursts = per_second(BURSTS * BURST * sockets, subject.rounds(&small, BURSTS, BURST).await?);
     let latency = subject.latency(some).await?;
     drop(clients);
     let frame_bytes = subject.heard.frame_bytes.load(Ordering::Relaxed);
@@ -73,19 +79,29 @@ impl Subject {
         Ok(Self { recipe, _process: process, observed, api, heard: Arc::new(Heard::new()), sockets, posted: 0 })
     }
 
-    /// Users 1 to `count` become members.
-    async fn become_members(&self, community: CommunityId, count: u32) -> Result<(), Failure> {
-        let users: Vec<UserId> = (1..=u64::from(count)).filter_map(|user| UserId::new(user).ok()).collect();
+    async fn become_members(&self, community: CommunityId, users: Range<u32>) -> Result<(), Failure> {
+        let users: Vec<UserId> = users.filter_map(|user| UserId::new(user.into()).ok()).collect();
         for page in users.chunks(MEMBERS_PAGE_MAX) {
             self.api.change(community, &Change { add: page.to_vec(), ..Change::default() }).await?;
         }
         Ok(())
     }
 
+    /// Everybody is in one of them.
+    async fn small_communities(&self) -> Result<Vec<CommunityId>, Failure> {
+        let mut communities = Vec::new();
+        for (number, first) in (3..).zip((0..self.sockets).step_by(BURST_MEMBERS as usize)) {
+            let community = community(number)?;
+            self.become_members(community, first..self.sockets.min(first + BURST_MEMBERS)).await?;
+            communities.push(community);
+        }
+        Ok(communities)
+    }
+
     /// Opens a socket a user, at its owner, and waits until all are greeted.
     async fn open_sockets(&self) -> Result<JoinSet<()>, Failure> {
         let mut clients = JoinSet::new();
-        for user in (1..=u64::from(self.sockets)).filter_map(|user| UserId::new(user).ok()) {
+        for user in (0..u64::from(self.sockets)).filter_map(|user| UserId::new(user).ok()) {
             let node = user.get() % u64::from(NODES);
             let url = format!("ws://127.0.0.1:{}", u64::from(self.recipe.port) + 1 + node);
             let client = Client::new(self.api.clone(), user, None, self.heard.clock.clone()).beginning_at(url);
@@ -98,19 +114,21 @@ impl Subject {
         Ok(clients)
     }
 
-    /// Posts so many events at once, so many times, each time waiting until everybody has them; the CPU time it took.
-    async fn rounds(&mut self, community: CommunityId, times: u32, at_once: u32) -> Result<Duration, Failure> {
+    /// Posts so many events to each of the communities, so many times, each time waiting until everybody has them; the CPU
+    /// time it took.
+    async fn rounds(&mut self, communities: &[CommunityId], times: u32, events: u32) -> Result<Duration, Failure> {
         let cpu_time = self.observed.cpu_time()?;
         for _ in 0..times {
-            let mut posts = JoinSet::new();
-            for _ in 0..at_once {
-                self.posted += u64::from(self.sockets);
-                let api = self.api.clone();
-                posts.spawn(async move { post(&api, community, None).await });
+            let posts: Vec<_> = communities.iter().flat_map(|community| (0..events).map(|_| *community)).collect();
+            for at_once in posts.chunks(POSTS) {
+                let mut posting = JoinSet::new();
+                for community in at_once.iter().copied() {
+                    let api = self.api.clone();
+                    posting.spawn(async move { post(&api, community, None).await });
+                }
+                posting.join_all().await.into_iter().collect::<Result<(), _>>()?;
             }
-            for posted in posts.join_all().await {
-                posted?;
-            }
+            self.posted += u64::from(events) * u64::from(self.sockets);
             self.heard.notifications.reaches(self.posted).await?;
         }
         sleep(ACK_INTERVAL * 2).await; // the last acks are part of the cost
@@ -119,7 +137,7 @@ impl Subject {
 
     /// From the arrival of the 202 at the poster to that of the notification at each member.
     async fn latency(&mut self, community: CommunityId) -> Result<Histogram<u64>, Failure> {
-        let (heard, members) = (Arc::clone(&self.heard), u64::from(LATENCY_MEMBERS.min(self.sockets)));
+        let (heard, members) = (Arc::clone(&self.heard), u64::from(LATENCY_MEMBERS));
         heard.looking.store(true, Ordering::Relaxed);
         let (until, mut number) = (heard.clock.uptime() + LATENCY_SPAN, 0_u64);
         let mut pace = tokio::time::interval(Duration::from_secs(1) / LATENCY_RATE);

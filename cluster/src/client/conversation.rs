@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use peal_proto::frame::NodeFrame;
+use peal_proto::frame::{GapReason, NodeFrame};
 use peal_serve::Clock;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::{self, Message};
@@ -96,10 +96,15 @@ impl Conversation<'_, '_> {
     fn frame(&mut self, text: &str, now: Duration) -> Result<(), End> {
         let frame = NodeFrame::parse(text).map_err(|error| Closed::breach(format!("not a frame: {error}")))?;
         let (cursor, happening) = match frame {
+            NodeFrame::Gap { from, to, reason: reason @ GapReason::Generation } => {
+                (self.handler)(Happening::Gap { from, to, reason })?;
+                self.progress.another_log(now, to);
+                return Ok(());
+            }
+            NodeFrame::Gap { from, to, reason } => (to, Happening::Gap { from, to, reason }),
             NodeFrame::Notification { cursor, notification } => {
                 (cursor, Happening::Notification { cursor, notification })
             }
-            NodeFrame::Gap { from, to, reason } => (to, Happening::Gap { from, to, reason }),
             NodeFrame::Hello(_) => return Err(Closed::breach("a second hello").into()),
         };
         // A repeat is shown to nobody, yet acknowledged, or the node would wait for that.

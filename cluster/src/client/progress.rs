@@ -52,6 +52,13 @@ impl Progress {
         Place::Repeat
     }
 
+    /// The cluster has another log than the one this client has seen: what follows is counted from `to`, be it lower.
+    pub(super) fn another_log(&mut self, now: Duration, to: Cursor) {
+        self.cursor = Some(to);
+        self.received = None;
+        self.seen(now, to);
+    }
+
     /// Everything up to `cursor` was shown. After a quiet second the ack is due at once.
     pub(super) fn seen(&mut self, now: Duration, cursor: Cursor) {
         self.cursor = self.cursor.max(Some(cursor));
@@ -108,6 +115,15 @@ mod tests {
         assert_eq!(see(&mut progress, SECOND, 4), Place::Repeat);
         assert_eq!(see(&mut progress, SECOND, 6), Place::New);
         assert_eq!((progress.repeats(), progress.cursor()), (2, Some(at(6))));
+    }
+
+    #[test]
+    fn in_another_log_nothing_was_seen_yet_even_if_its_generation_is_lower() {
+        let mut progress = Progress::new(Some("9.500".parse().unwrap()));
+        progress.another_log(SECOND, at(0));
+        assert_eq!(progress.cursor(), Some(at(0)));
+        assert_eq!(see(&mut progress, SECOND, 1), Place::New);
+        assert_eq!(progress.take_ack(SECOND), Some(at(1)));
     }
 
     #[test]

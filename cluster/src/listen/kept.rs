@@ -51,10 +51,12 @@ impl Kept {
 
     /// Keeps a cursor unless a higher one is kept.
     pub(super) fn keep(&self, cursor: Cursor) -> io::Result<()> {
+        if self.cursor() >= Some(cursor) { Ok(()) } else { self.begin_at(cursor) }
+    }
+
+    /// Keeps a cursor whatever is kept.
+    pub(super) fn begin_at(&self, cursor: Cursor) -> io::Result<()> {
         let Some(path) = &self.path else { return Ok(()) };
-        if self.cursor() >= Some(cursor) {
-            return Ok(());
-        }
         let at = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
         let unfinished = path.with_extension(std::process::id().to_string());
         if let Some(directory) = path.parent() {
@@ -79,6 +81,8 @@ mod tests {
             ours.keep(given.parse().unwrap()).unwrap();
             assert_eq!(kept("127.0.0.1:7000", 42).cursor(), Some(then.parse().unwrap()));
         }
+        ours.begin_at("2.0".parse().unwrap()).unwrap();
+        assert_eq!(ours.cursor(), Some("2.0".parse().unwrap()));
         assert_eq!(kept("127.0.0.1:7000", 43).cursor(), None);
         assert_eq!(kept("127.0.0.1:8000", 42).cursor(), None);
     }

@@ -1,0 +1,186 @@
+//! The community service: posts joins and events, and says who is a member. What is not answered it says again, with the
+//! same event id, until it is or its patience ends.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use peal_proto::{CommunityId, EventId, UserId};
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+use tokio::time::sleep;
+
+use crate::book::{Book, Change, Join, Post, Published};
+use crate::wire::{now, request};
+
+/// Where it finds the publisher.
+const PUBLISHER: &str = "publisher";
+
+/// How long it waits for an answer before it asks again.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long it waits between two attempts.
+const RETRY: Duration = Duration::from_millis(400);
+
+/// How often it asks how far an event is.
+const STATUS_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Something for the service to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Errand {
+    /// Post an event.
+    Post {
+        community: CommunityId,
+        event: EventId,
+        /// Bytes of padding in its data.
+        bytes: usize,
+        /// How often it is sent at most.
+        attempts_max: u32,
+    },
+    /// Post a join.
+    Join { community: CommunityId, user: UserId, event: EventId, notify_self: bool, attempts_max: u32 },
+    /// Add members, all in one request.
+    Add { community: CommunityId, users: Vec<UserId> },
+    /// Remove one member.
+    Remove { community: CommunityId, user: UserId },
+}
+
+/// Where errands are put for the service.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    book: Book,
+    waiting: Arc<Mutex<VecDeque<Errand>>>,
+    more: Arc<Notify>,
+}
+
+impl Desk {
+    pub(crate) fn new(book: Book) -> Self {
+        Self { book, waiting: Arc::default(), more: Arc::default() }
+    }
+
+    /// Another errand, to be begun at once.
+    pub(crate) fn put(&self, errand: Errand) {
+        self.book.open().errands += 1;
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push_back(errand);
+        self.more.notify_one();
+    }
+
+    fn take(&self) -> Option<Errand> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+
+    /// The host's software.
+    pub(crate) async fn serve(self) {
+        loop {
+            while let Some(errand) = self.take() {
+                let desk = self.clone();
+                tokio::task::spawn_local(async move {
+                    desk.run(errand).await;
+                    desk.book.open().errands -= 1;
+                });
+            }
+            self.more.notified().await;
+        }
+    }
+
+    async fn run(&self, errand: Errand) {
+        match errand {
+            Errand::Post { community, event, bytes, attempts_max } => {
+                let body = json!({"event": event, "kind": "community.posted", "data": {"padding": "x".repeat(bytes)}});
+                let path = format!("/v1/communities/{community}/events");
+                self.post(community, &event, None, &path, &body, attempts_max).await;
+            }
+            Errand::Join { community, user, event, notify_self, attempts_max } => {
+                let body = json!({"event": event, "user": user, "notify_self": notify_self});
+                let path = format!("/v1/communities/{community}/joins");
+                let join = Some(Join { user, notify_self });
+                self.post(community, &event, join, &path, &body, attempts_max).await;
+            }
+            Errand::Add { community, users } => {
+                let path = format!("/v1/communities/{community}/members");
+                let body = json!({"add": users}).to_string();
+                self.change(community, &users, true, "POST", &path, &body).await;
+            }
+            Errand::Remove { community, user } => {
+                let path = format!("/v1/communities/{community}/members/{user}");
+                self.change(community, &[user], false, "DELETE", &path, "").await;
+            }
+        }
+    }
+
+    async fn post(
+        &self,
+        community: CommunityId,
+        event: &EventId,
+        join: Option<Join>,
+        path: &str,
+        body: &Value,
+        attempts_max: u32,
+    ) {
+        let post = Post { community, join, sent: now(), accepted: None, published: None };
+        self.book.open().posts.insert(event.clone(), post);
+        let body = body.to_string();
+        for attempt in 0..attempts_max {
+            if attempt > 0 {
+                sleep(RETRY).await;
+            }
+            let answer = request(PUBLISHER, "POST", path, &body, ANSWER_TIMEOUT).await;
+            self.book.trace(|| format!("service: {event} attempt {attempt}: {}", outcome(&answer)));
+            match answer {
+                Ok(answer) if answer.status == 202 => {
+                    if let Some(post) = self.book.open().posts.get_mut(event) {
+                        post.accepted = Some(now());
+                    }
+                    return self.watch(event).await;
+                }
+                Ok(answer) => assert!(answer.status >= 500, "{event} was refused: {answer:?}"),
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Asks for the status until it says that all members are told.
+    async fn watch(&self, event: &EventId) {
+        let path = format!("/v1/events/{event}");
+        loop {
+            sleep(STATUS_INTERVAL).await;
+            let Ok(answer) = request(PUBLISHER, "GET", &path, "", ANSWER_TIMEOUT).await else { continue };
+            let Ok(status) = serde_json::from_str::<Value>(&answer.body) else { continue };
+            if status["state"] != "published" {
+                continue;
+            }
+            self.book.trace(|| format!("service: {event} is published: {}", answer.body));
+            let number = |name: &str| status[name].as_u64().unwrap();
+            let published = Published { at: now(), members: number("members"), published: number("published") };
+            if let Some(post) = self.book.open().posts.get_mut(event) {
+                post.published = Some(published);
+            }
+            return;
+        }
+    }
+
+    async fn change(&self, community: CommunityId, users: &[UserId], adds: bool, method: &str, path: &str, body: &str) {
+        loop {
+            let attempt = {
+                let changes = &mut self.book.open().changes;
+                let change = Change { community, users: users.to_vec(), adds, sent: now(), answered: None };
+                changes.push(change);
+                changes.len() - 1
+            };
+            let answer = request(PUBLISHER, method, path, body, ANSWER_TIMEOUT).await;
+            self.book.trace(|| format!("service: {method} {path} {users:?}: {}", outcome(&answer)));
+            if answer.is_ok_and(|answer| answer.is_success()) {
+                self.book.open().changes[attempt].answered = Some(now());
+                return;
+            }
+            sleep(RETRY).await;
+        }
+    }
+}
+
+fn outcome(answer: &Result<crate::wire::Answer, String>) -> String {
+    match answer {
+        Ok(answer) => answer.status.to_string(),
+        Err(error) => error.clone(),
+    }
+}

@@ -1,0 +1,73 @@
+//! Every family of schedules, and that a seed is a run.
+
+use crate::book::Trace;
+use crate::cluster::run;
+use crate::report::hold;
+use crate::schedule::{Family, Schedule};
+
+#[test]
+fn calm() {
+    hold("families::calm", Family::Calm, 10, &[]);
+}
+
+#[test]
+fn crashes() {
+    hold("families::crashes", Family::Crashes, 20, &[]);
+}
+
+#[test]
+fn network() {
+    hold("families::network", Family::Network, 20, &[]);
+}
+
+#[test]
+fn stores() {
+    hold("families::stores", Family::Stores, 20, &[]);
+}
+
+#[test]
+fn inbox() {
+    hold("families::inbox", Family::Inbox, 20, &[]);
+}
+
+#[test]
+fn everything() {
+    hold("families::everything", Family::Everything, 20, &[]);
+}
+
+#[test]
+fn retention() {
+    hold("families::retention", Family::Retention, 20, &[]);
+}
+
+#[test]
+fn retention_wiped() {
+    hold("families::retention_wiped", Family::RetentionWiped, 20, &[]);
+}
+
+#[test]
+fn new_log() {
+    hold("families::new_log", Family::NewLog, 20, &[]);
+}
+
+#[test]
+fn twins() {
+    hold("families::twins", Family::Twins, 20, &[]);
+}
+
+#[test]
+fn lost_commits() {
+    hold("families::lost_commits", Family::LostCommits, 20, &[]);
+}
+
+#[test]
+fn a_seed_is_a_run() {
+    for (seed, family) in
+        [Family::Everything, Family::Twins, Family::NewLog, Family::LostCommits].into_iter().enumerate()
+    {
+        let schedule = Schedule::new(family, seed as u64);
+        let [first, second] = [(); 2].map(|()| run(&schedule, Trace::Hashed, None));
+        assert_eq!(first.digest, second.digest, "seed {seed} of {family:?}");
+        assert_eq!((first.tally, first.lasted), (second.tally, second.lasted));
+    }
+}
