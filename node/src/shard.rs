@@ -165,7 +165,8 @@ impl Shard {
         /// A wake-up when there is nothing to wait for; harmless, and rare.
         const IDLE: Duration = Duration::from_secs(3600);
         let now = self.clock.uptime();
-        let reopen = self.reader.is_none().then_some(self.read_at);
+        let reopens = self.reader.is_none() && self.drain_until.is_none();
+        let reopen = reopens.then_some(self.read_at);
         let due = [core.due(), reopen, self.drain_until].into_iter().flatten().min();
         due.map_or(IDLE, |due| due.saturating_sub(now))
     }

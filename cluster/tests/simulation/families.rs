@@ -32,7 +32,8 @@ fn inbox() {
 
 #[test]
 fn everything() {
-    hold("families::everything", Family::Everything, 20, &[]);
+    // 14: a node that was leaving while its inbox was found wiped waited for a reader it would not open, in a tight loop.
+    hold("families::everything", Family::Everything, 20, &[14]);
 }
 
 #[test]

@@ -1,12 +1,16 @@
 //! What a run of many schedules says: that all went well and how fast, or which seed did not and how to see it again.
 
 use std::fmt::Write as _;
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use crate::book::{Tally, Trace};
 use crate::cluster::{Outcome, run};
 use crate::config::Task;
 use crate::schedule::{Family, Schedule};
+
+/// How long a run may take in real time: a hundred times what it does.
+const RUN_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Violations shown of one run.
 const SHOWN: usize = 10;
@@ -55,7 +59,9 @@ fn run_all(test: &str, family: Family, seeds: impl Iterator<Item = u64>) {
     let mut tally = Tally::new();
     let mut failures = Vec::new();
     for seed in seeds {
+        let watched = watch(test, seed);
         let outcome = run(&Schedule::new(family, seed), Trace::Off, None);
+        drop(watched);
         if !outcome.violations.is_empty() {
             failures.push(complaint(test, seed, &outcome));
         }
@@ -71,6 +77,24 @@ fn run_all(test: &str, family: Family, seeds: impl Iterator<Item = u64>) {
     assert!(failures.is_empty(), "{} of {schedules} schedules failed\n{}", failures.len(), failures.join("\n"));
 }
 
+/// Ends everything when the run does not end: code that spins lets no simulated time pass. Dropped, it looks away.
+fn watch(test: &str, seed: u64) -> mpsc::SyncSender<()> {
+    let (over, ended) = mpsc::sync_channel(0);
+    let command = command(test, seed);
+    std::thread::spawn(move || {
+        if ended.recv_timeout(RUN_TIMEOUT) == Err(mpsc::RecvTimeoutError::Timeout) {
+            eprintln!("no end of a run in {RUN_TIMEOUT:?}; something spins. See it with: {command}");
+            std::process::abort();
+        }
+    });
+    over
+}
+
+fn command(test: &str, seed: u64) -> String {
+    let command = format!("cargo test -p peal-cluster --test simulation {test} -- --exact --nocapture");
+    format!("PEAL_SIMULATION_SEED={seed} {command}")
+}
+
 fn complaint(test: &str, seed: u64, outcome: &Outcome) -> String {
     let mut text = format!("seed {seed} of {test}:\n");
     for violation in outcome.violations.iter().take(SHOWN) {
@@ -80,8 +104,7 @@ fn complaint(test: &str, seed: u64, outcome: &Outcome) -> String {
     if more > 0 {
         writeln!(text, "  and {more} more").unwrap();
     }
-    let command = format!("cargo test -p peal-cluster --test simulation {test} -- --exact --nocapture");
-    writeln!(text, "see it with: PEAL_SIMULATION_SEED={seed} {command}").unwrap();
+    writeln!(text, "see it with: {}", command(test, seed)).unwrap();
     text
 }
 
@@ -94,7 +117,9 @@ fn show(schedule: &Schedule) {
 
 /// A schedule with as few steps as still fail.
 fn shorten(schedule: &Schedule) -> Schedule {
-    let fails = |schedule: &Schedule| !run(schedule, Trace::Off, None).violations.is_empty();
+    let sort = |schedule: &Schedule| run(schedule, Trace::Off, None).violations.first().map(std::mem::discriminant);
+    let sought = sort(schedule);
+    assert!(sought.is_some(), "the schedule does not fail");
     let mut shortest = schedule.clone();
     let mut chunk = shortest.steps.len().div_ceil(2);
     while chunk > 0 {
@@ -103,7 +128,7 @@ fn shorten(schedule: &Schedule) -> Schedule {
             let mut steps = shortest.steps.clone();
             steps.drain(start..(start + chunk).min(steps.len()));
             let shorter = shortest.with_steps(steps);
-            if fails(&shorter) {
+            if sort(&shorter) == sought {
                 eprintln!("{} steps still fail", shorter.steps.len());
                 shortest = shorter;
             } else {
