@@ -1,7 +1,7 @@
 //! The fan-out: every event to every member of its community, exactly once into the notification log.
 //!
 //! One worker a partition of the events log, each on its own task. [`machine`] is what happens, [`worker`] does it with the
-//! stores; [`work`] is one event on its way, [`slice`] what is written at once, [`checkpoint`] how it goes on after a crash,
+//! stores; [`work`] is one event on its way, [`mod@slice`] what is written at once, [`checkpoint`] how it goes on after a crash,
 //! [`letter`] what becomes of a record that is no event. This file starts and ends the workers.
 
 mod letter;

@@ -8,7 +8,7 @@
 //! | inbox | `f` · partition 4 · oldest 8 · user 8 | nothing: users by their oldest entry, for the floor |
 //! | inbox | `m` · partition 4 | the marker 8 |
 //! | state | `S` | [`Stamp`]: partitions 4 · generation 4 |
-//! | state | `C` · topic 1 · partition 4 · group | [`Commit`]: position 8 · metadata |
+//! | state | `C` · topic 1 · partition 4 · group | `Commit`: position 8 · metadata |
 //! | state | `M` · community 8 · user 8 | nothing: a member |
 //! | state | `N` · community 8 | how many members 8 |
 //! | state | `E` · event | [`Status`](crate::status::Status) as JSON |
