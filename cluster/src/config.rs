@@ -134,10 +134,13 @@ pub fn state_directory() -> Option<PathBuf> {
     absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
 }
 
-/// How this program was called, for a line that a person can copy.
+/// How this program is called from here, for a line that a person can copy.
 #[must_use]
 pub fn program() -> String {
-    std::env::args().next().unwrap_or_else(|| "peal".to_owned())
+    let called = PathBuf::from(std::env::args_os().next().unwrap_or_else(|| "peal".into()));
+    let here = std::env::current_dir().unwrap_or_default();
+    let below = called.strip_prefix(here).ok().filter(|path| path.components().count() > 1);
+    below.unwrap_or(&called).display().to_string()
 }
 
 /// Whether the person asked programs not to colour what they print (no-color.org).
