@@ -392,6 +392,7 @@ impl<'a> Cluster<'a> {
             partitions: self.schedule.layout.partitions,
             retention: self.schedule.layout.retention,
             inbox_went_back: self.schedule.steps.iter().any(|planned| planned.step.takes_inbox_back()),
+            had_twins: self.schedule.family == Family::Twins,
             skew_max: self.schedule.skew_max,
             devices: self.schedule.layout.devices.iter().map(|plan| plan.habits.user).collect(),
             posts: pages.posts.clone(),

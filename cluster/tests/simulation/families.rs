@@ -1,4 +1,5 @@
-//! Every family of schedules, and that a seed is a run.
+//! Every family of schedules, and that a seed is a run. Seeds that ever failed stand in the lists; those that mean something
+//! else by now, because the dice of [`crate::schedule`] fall otherwise, live on in [`crate::found`].
 
 use crate::book::Trace;
 use crate::cluster::run;
@@ -12,53 +13,52 @@ fn calm() {
 
 #[test]
 fn crashes() {
-    hold("families::crashes", Family::Crashes, 20, &[]);
+    hold("families::crashes", Family::Crashes, 30, &[]);
 }
 
 #[test]
 fn network() {
-    hold("families::network", Family::Network, 20, &[]);
+    hold("families::network", Family::Network, 30, &[]);
 }
 
 #[test]
 fn stores() {
-    hold("families::stores", Family::Stores, 20, &[]);
+    hold("families::stores", Family::Stores, 30, &[]);
 }
 
 #[test]
 fn inbox() {
-    hold("families::inbox", Family::Inbox, 20, &[]);
+    hold("families::inbox", Family::Inbox, 30, &[]);
 }
 
 #[test]
 fn everything() {
-    // 14: a node that was leaving while its inbox was found wiped waited for a reader it would not open, in a tight loop.
-    hold("families::everything", Family::Everything, 20, &[14]);
+    hold("families::everything", Family::Everything, 40, &[]);
 }
 
 #[test]
 fn retention() {
-    hold("families::retention", Family::Retention, 20, &[]);
+    hold("families::retention", Family::Retention, 30, &[]);
 }
 
 #[test]
 fn retention_wiped() {
-    hold("families::retention_wiped", Family::RetentionWiped, 20, &[]);
+    hold("families::retention_wiped", Family::RetentionWiped, 30, &[]);
 }
 
 #[test]
 fn new_log() {
-    hold("families::new_log", Family::NewLog, 20, &[]);
+    hold("families::new_log", Family::NewLog, 30, &[]);
 }
 
 #[test]
 fn twins() {
-    hold("families::twins", Family::Twins, 20, &[]);
+    hold("families::twins", Family::Twins, 30, &[]);
 }
 
 #[test]
 fn lost_commits() {
-    hold("families::lost_commits", Family::LostCommits, 20, &[]);
+    hold("families::lost_commits", Family::LostCommits, 30, &[]);
 }
 
 #[test]

@@ -33,4 +33,5 @@ mod config;
 mod report;
 
 mod families;
+mod found;
 mod mutations;

@@ -5,16 +5,15 @@ use std::time::Duration;
 
 use peal_node::limits::Limits;
 use peal_proto::{CommunityId, UserId};
-use peal_publisher::SliceLimits;
 use peal_store::inbox::Retention;
 use peal_store::simulated::Store;
 
 use crate::book::Trace;
 use crate::cluster::run;
 use crate::community::Errand;
-use crate::device::{Habits, Mode};
+use crate::device::Mode;
 use crate::oracle::Violation;
-use crate::schedule::{Family, Host, Layout, Plan, Planned, Schedule, Step};
+use crate::schedule::{Host, Layout, Schedule, Step};
 use crate::tampering::{Act, Tamperer};
 
 /// The user who is away for a while.
@@ -27,22 +26,10 @@ fn user(number: u64) -> UserId {
 /// Three users in one community; the last is away from 3 s to 8 s, the link of another is cut from 5 s on, and the node
 /// dies a second later.
 fn schedule(notifications_max: u32) -> Schedule {
-    let plan = |user: UserId| Plan {
-        habits: Habits { user, ack_notifications_max: 1, seed: user.get() },
-        host: 0,
-        late: false,
-    };
     let layout = Layout {
-        partitions: 1,
-        nodes: 1,
-        client_hosts: 1,
-        devices: (0..3).map(|number| plan(user(number))).collect(),
         retention: Retention { notifications_max, ..Retention::default() },
-        limits: Limits { heartbeat: Duration::from_secs(3), page_entries_max: 2, ..Limits::default() },
-        slice: SliceLimits::default(),
-        latency_max: Duration::from_millis(5),
-        store_delay_max: Duration::ZERO,
-        segment_bytes_max: 4_096,
+        limits: Limits { page_entries_max: 2, ..Layout::plain(3).limits },
+        ..Layout::plain(3)
     };
     let community = CommunityId::new(7).unwrap();
     let mut steps = vec![(0, Step::Errand(Errand::Add { community, users: (0..3).map(user).collect() }))];
@@ -58,10 +45,7 @@ fn schedule(notifications_max: u32) -> Schedule {
     steps.push((5_000, Step::Device { device: AWAY + 1, mode: Mode::Cut }));
     steps.push((6_000, Step::Crash(Host::Node(0))));
     steps.push((6_500, Step::Start(Host::Node(0))));
-    steps.sort_by_key(|(at, _)| *at);
-    let planned = |(at, step)| Planned { at: Duration::from_millis(at), step };
-    let steps = steps.into_iter().map(planned).collect();
-    Schedule { family: Family::Calm, seed: 1, layout, steps, skew_max: Duration::ZERO }
+    Schedule::plain(layout, steps)
 }
 
 fn violations(act: Act, passes: u32, notifications_max: u32) -> Vec<Violation> {

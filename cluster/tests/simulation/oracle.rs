@@ -26,6 +26,9 @@ pub(crate) struct Evidence {
     /// Whether the inbox was wiped or went back in time. Gaps that were not told yet go with it, so what the retention took
     /// may then be missing without a word: the one silence that the design has.
     pub(crate) inbox_went_back: bool,
+    /// Whether two nodes served the same users: neither knows the other's sockets, so an ack at one settles for those too
+    /// that are open at the other.
+    pub(crate) had_twins: bool,
     /// How far wall clocks differ from the time.
     pub(crate) skew_max: Duration,
     /// Whose each device is.

@@ -78,7 +78,7 @@ fn run_all(test: &str, family: Family, seeds: impl Iterator<Item = u64>) {
 }
 
 /// Ends everything when the run does not end: code that spins lets no simulated time pass. Dropped, it looks away.
-fn watch(test: &str, seed: u64) -> mpsc::SyncSender<()> {
+pub(crate) fn watch(test: &str, seed: u64) -> mpsc::SyncSender<()> {
     let (over, ended) = mpsc::sync_channel(0);
     let command = command(test, seed);
     std::thread::spawn(move || {

@@ -7,6 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use peal_node::limits::Limits;
+use peal_proto::UserId;
 use peal_publisher::SliceLimits;
 use peal_store::inbox::Retention;
 use peal_store::simulated::{Outage, Store};
@@ -148,7 +149,34 @@ pub(crate) enum Step {
     Twin(usize),
 }
 
+impl Layout {
+    /// One node, one partition, and so many users with a device each.
+    pub(crate) fn plain(users: u64) -> Self {
+        let habits = |number| Habits { user: UserId::new(number).unwrap(), ack_notifications_max: 1, seed: number };
+        Self {
+            partitions: 1,
+            nodes: 1,
+            client_hosts: 1,
+            devices: (0..users).map(|number| Plan { habits: habits(number), host: 0, late: false }).collect(),
+            retention: Retention::default(),
+            limits: Limits { heartbeat: Duration::from_secs(3), ..Limits::default() },
+            slice: SliceLimits::default(),
+            latency_max: Duration::from_millis(5),
+            store_delay_max: Duration::ZERO,
+            segment_bytes_max: 4_096,
+        }
+    }
+}
+
 impl Schedule {
+    /// A schedule that somebody wrote: each step with its time in milliseconds.
+    pub(crate) fn plain(layout: Layout, mut steps: Vec<(u64, Step)>) -> Self {
+        steps.sort_by_key(|(at, _)| *at);
+        let planned = |(at, step)| Planned { at: Duration::from_millis(at), step };
+        let steps = steps.into_iter().map(planned).collect();
+        Self { family: Family::Calm, seed: 1, layout, steps, skew_max: Duration::ZERO }
+    }
+
     /// The schedule of a seed.
     pub(crate) fn new(family: Family, seed: u64) -> Self {
         draw::schedule(family, seed)

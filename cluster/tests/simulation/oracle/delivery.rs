@@ -148,9 +148,10 @@ impl Account<'_> {
         let device = self.evidence.sockets[number].device;
         let mut others = self.sockets().filter(|(_, socket)| socket.device != device);
         let covers = |cursor: Cursor| self.position(cursor).is_some_and(|position| position.covers(entry.offset));
+        let in_time = |at: Duration| at < greeted || self.evidence.had_twins;
         others.any(|(_, socket)| {
-            let presented = socket.asked < greeted && socket.presented.is_some_and(covers);
-            presented || socket.acks.iter().any(|(at, cursor)| *at < greeted && covers(*cursor))
+            let presented = in_time(socket.asked) && socket.presented.is_some_and(covers);
+            presented || socket.acks.iter().any(|(at, cursor)| in_time(*at) && covers(*cursor))
         })
     }
 

@@ -123,8 +123,8 @@ fn retention(rng: &mut StdRng, family: Family) -> Retention {
 fn limits(rng: &mut StdRng) -> Limits {
     let limits = Limits {
         ack_timeout: Duration::from_secs(rng.random_range(2..=5)),
-        slow_timeout: Duration::from_secs(rng.random_range(3..=6)),
-        heartbeat: Duration::from_secs(3),
+        slow_timeout: Duration::from_secs(rng.random_range(2..=6)),
+        heartbeat: Duration::from_secs(*[3, 5].choose(rng).unwrap()),
         retry_max: Duration::from_secs(1),
         ..Limits::default()
     };
@@ -276,6 +276,7 @@ impl Draw<'_> {
             Family::Everything => {
                 *[Self::crash, Self::network, Self::store, Self::inbox].choose(&mut self.rng).unwrap()
             }
+            // Not the inbox as well: of two readers, one takes what the other parks again for all that was lost.
             Family::Twins => *[Self::crash, Self::network, Self::store].choose(&mut self.rng).unwrap(),
             Family::Retention => *[Self::crash, Self::network, Self::store].choose(&mut self.rng).unwrap(),
             Family::RetentionWiped => *[Self::crash, Self::network, Self::inbox].choose(&mut self.rng).unwrap(),
@@ -325,6 +326,12 @@ impl Draw<'_> {
                     return;
                 }
                 let mode = if way == 2 { Mode::Cut } else { Mode::Stalled };
+                if mode == Mode::Stalled && self.rng.random_bool(0.5) {
+                    // More than the network holds.
+                    for _ in 0..self.rng.random_range(10..=30) {
+                        self.post(begin, large());
+                    }
+                }
                 self.at(begin, Step::Device { device, mode });
                 self.at(end, Step::Device { device, mode: Mode::On });
             }
