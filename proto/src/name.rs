@@ -46,12 +46,16 @@ pub const NODES_GROUP: &str = "peal.nodes";
 pub const EXPIRES_HEADER: &str = "expires";
 /// Record header: W3C trace context.
 pub const TRACEPARENT_HEADER: &str = "traceparent";
+/// Record header: the record says nothing but that the log is heard.
+pub const CANARY_HEADER: &str = "canary";
 
 /// The WebSocket subprotocol.
 pub const SUBPROTOCOL: &str = "peal.v1";
 
 /// Where the shard map is kept.
 pub const SHARDS_KEY: &str = "peal:shards";
+/// Published to when another shard map was stored; what is said there does not matter.
+pub const SHARDS_CHANNEL: &str = "peal:shards";
 
 /// Set of a community's user ids. The pattern is configuration; this is its default.
 #[must_use]
@@ -71,6 +75,12 @@ pub fn marker_key(partition: Partition) -> String {
     format!("peal:{{p{partition}}}:marker")
 }
 
+/// The lease of a partition.
+#[must_use]
+pub fn lease_key(partition: Partition) -> String {
+    format!("peal:{{p{partition}}}:lease")
+}
+
 /// An event's status.
 #[must_use]
 pub fn event_key(event: &EventId) -> String {
@@ -87,6 +97,7 @@ mod tests {
         assert_eq!(members_key(CommunityId::new(7).unwrap()), "community:7:members");
         assert_eq!(inbox_key(Partition::new(3), user), "peal:{p3}:inbox:42");
         assert_eq!(marker_key(Partition::new(3)), "peal:{p3}:marker");
+        assert_eq!(lease_key(Partition::new(3)), "peal:{p3}:lease");
         assert_eq!(event_key(&"e1".parse().unwrap()), "peal:event:e1");
     }
 }

@@ -1,6 +1,6 @@
 //! Measures the log in Kafka: records a second of processor time through the trait, against librdkafka alone doing the same
 //! in the same run; and how long single calls take. `cargo run --release -p peal-store --features kafka --example kafka_rate`
-//! with the broker in `PEAL_KAFKA`; leaves its topics behind, under a name that is printed.
+//! with the broker in `PEAL_BROKERS`; leaves its topics behind, under a name that is printed.
 #![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "a measurement reads the clock and prints")]
 
 use std::error::Error;
@@ -35,9 +35,9 @@ fn main() -> Outcome<()> {
 async fn run() -> Outcome<()> {
     let millis = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_millis();
     let settings = Settings {
-        brokers: std::env::var("PEAL_KAFKA")?,
+        brokers: std::env::var("PEAL_BROKERS")?,
         prefix: format!("rate-{millis}."),
-        partitions: PARTITIONS,
+        partitions: Some(PARTITIONS),
         properties: Vec::new(),
     };
     println!("topics: {}*", settings.prefix);

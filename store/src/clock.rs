@@ -11,7 +11,7 @@ pub(crate) fn now() -> Timestamp {
 }
 
 /// Now, to measure from.
-#[cfg(feature = "embedded")]
+#[cfg(any(feature = "embedded", feature = "redis"))]
 #[expect(clippy::disallowed_methods, reason = "this is the clock")]
 pub(crate) fn instant() -> std::time::Instant {
     std::time::Instant::now()

@@ -13,6 +13,7 @@ mod slices;
 mod parking;
 mod retention;
 
+mod leases;
 mod members;
 mod shards;
 mod statuses;
@@ -100,6 +101,12 @@ pub fn statuses() -> Vec<Case> {
 #[must_use]
 pub fn shards() -> Vec<Case> {
     shards::CASES.to_vec()
+}
+
+/// What [`Leases`](crate::Leases) promise.
+#[must_use]
+pub fn leases() -> Vec<Case> {
+    leases::CASES.to_vec()
 }
 
 /// Runs each case on fresh stores.

@@ -1,8 +1,8 @@
 //! The stores of the cluster, each behind a narrow trait.
 //!
 //! In the order of the data: events and notifications go through the [`log`], a community's [`members`] say for whom, an
-//! event's [`status`] says how far it is, the [`inbox`] keeps what its user was not there for, and [`shards`] says which
-//! node owns whom. The log is the truth; everything else can be made again from it or belongs to somebody else.
+//! event's [`status`] says how far it is, the [`inbox`] keeps what its user was not there for, [`shards`] says which
+//! node owns whom, and [`leases`] which process reads a partition. The log is the truth; everything else can be made again from it or belongs to somebody else.
 //!
 //! Every trait is used as `dyn` and in batches: a call is a round trip or an fsync, so a boxed future a call costs nothing
 //! that can be measured.
@@ -13,11 +13,12 @@ pub mod status;
 
 pub mod inbox;
 
+pub mod leases;
 pub mod shards;
 
 pub mod limits;
 
-#[cfg(any(feature = "embedded", feature = "kafka", feature = "conformance"))]
+#[cfg(any(feature = "embedded", feature = "kafka", feature = "redis", feature = "conformance"))]
 mod clock;
 
 #[cfg(feature = "embedded")]
@@ -35,6 +36,7 @@ pub mod conformance;
 use std::sync::Arc;
 
 pub use inbox::Inbox;
+pub use leases::Leases;
 pub use log::Log;
 pub use members::Members;
 pub use shards::Shards;
@@ -53,6 +55,8 @@ pub struct Stores {
     pub inbox: Arc<dyn Inbox>,
     /// The shard map.
     pub shards: Arc<dyn Shards>,
+    /// Which process reads a partition.
+    pub leases: Arc<dyn Leases>,
 }
 
 /// What went wrong in a store: one variant a reaction.

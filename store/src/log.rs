@@ -23,6 +23,8 @@ pub struct Headers {
     pub expires: Option<Timestamp>,
     /// W3C trace context.
     pub traceparent: Option<Bytes>,
+    /// It says nothing but that the log is heard; whoever reads it goes on.
+    pub canary: bool,
 }
 
 /// A record to append.

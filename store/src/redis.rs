@@ -1,13 +1,14 @@
 //! Inbox, members, statuses and shard map in a Redis that all processes of a cluster share.
 //!
-//! Owns the connection: one, multiplexed, with limits on every wait, and made again when it breaks. A call that was cut off
-//! is not repeated here; whether it had its effect is not known. What each store keeps stands in its own `redis.rs`. Redis
-//! is asked for nothing that needs more than version 6.2.
+//! Owns the connection: one, multiplexed, with limits on every wait, and made again when it breaks; what Redis tells unasked
+//! comes over another ([`push`]). A call that was cut off is not repeated here; whether it had its effect is not known. What
+//! each store keeps stands in its own `redis.rs`. Redis is asked for nothing that needs more than version 6.2.
 //!
 //! How much outlives a crash of Redis is its own setting (`appendonly`, `appendfsync`). The inbox finds out what was lost;
 //! a claim on an event that was lost lets a second copy of the event through.
 
 mod check;
+pub(crate) mod push;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,10 +19,12 @@ use redis::{Client, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo, Pipeline
 
 pub use check::Concern;
 
+use self::push::Push;
 use crate::inbox::Retention;
 use crate::inbox::redis::RedisInbox;
+use crate::leases::redis::RedisLeases;
 use crate::log::Log;
-use crate::members::redis::RedisMembers;
+use crate::members::redis::{Known, RedisMembers};
 use crate::shards::redis::RedisShards;
 use crate::status::redis::RedisStatuses;
 use crate::{StoreError, Stores};
@@ -79,6 +82,8 @@ impl Settings {
 /// A Redis that answered.
 pub struct Redis {
     manager: ConnectionManager,
+    push: Arc<Push>,
+    known: Arc<Known>,
     settings: Settings,
 }
 
@@ -87,10 +92,15 @@ pub struct Redis {
 /// # Errors
 /// [`StoreError::Unavailable`] when the URL can't be read or there is no answer.
 pub async fn connect(settings: Settings) -> Result<Redis, StoreError> {
-    let connecting = ConnectionManager::new_with_config(client(&settings.url)?, limits());
+    let client = client(&settings.url)?;
+    let connecting = ConnectionManager::new_with_config(client.clone(), limits());
     let manager = tokio::time::timeout(CALL_TIME_MAX, connecting).await;
     let manager = manager.map_err(|_| unavailable("redis", "it takes too long to connect"))?;
-    Ok(Redis { manager: manager.map_err(|error| unavailable("redis", error))?, settings })
+    let manager = manager.map_err(|error| unavailable("redis", error))?;
+    let known = Arc::new(Known::new(settings.members.clone()));
+    let hears = Arc::clone(&known);
+    let push = Push::start(client.get_connection_info(), move |heard| hears.hear(heard))?;
+    Ok(Redis { manager, push, known, settings })
 }
 
 fn client(url: &str) -> Result<Client, StoreError> {
@@ -115,11 +125,13 @@ impl Redis {
     /// All stores: the log given, and the others in this Redis.
     #[must_use]
     pub fn stores(&self, log: Arc<dyn Log>) -> Stores {
+        let (push, known) = (Arc::clone(&self.push), Arc::clone(&self.known));
         Stores {
-            members: Arc::new(RedisMembers::new(self.connection("members"), self.settings.members.clone())),
+            members: Arc::new(RedisMembers::new(self.connection("members"), push, known)),
             statuses: Arc::new(RedisStatuses::new(self.connection("statuses"), self.settings.status_age_max)),
             inbox: Arc::new(RedisInbox::new(self.connection("inbox"), log.generation(), self.settings.retention)),
-            shards: Arc::new(RedisShards::new(self.connection("shard map"))),
+            shards: Arc::new(RedisShards::new(self.connection("shard map"), self.push.watch())),
+            leases: Arc::new(RedisLeases::new(self.connection("leases"))),
             log,
         }
     }

@@ -20,4 +20,8 @@ pub trait Shards: Send + Sync + 'static {
 
     /// Replaces the map if its epoch is higher than the stored one; whether it did. Durable when answered.
     async fn store(&self, map: ShardMap) -> Result<bool, StoreError>;
+
+    /// Waits until it is worth looking at the map again: another one was stored, or it is not known whether. A hint, and no
+    /// promise; look now and then without it too. Cancel safe.
+    async fn changed(&self);
 }

@@ -16,7 +16,7 @@ pub use gate::Outage;
 pub(crate) use gate::{Fate, Handle};
 
 use crate::inbox::Retention;
-use crate::{Stores, inbox, log, members, shards, status};
+use crate::{Stores, inbox, leases, log, members, shards, status};
 
 /// One of the stores, to order a fault for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,11 +31,13 @@ pub enum Store {
     Inbox,
     /// The shard map.
     Shards,
+    /// Which process reads a partition.
+    Leases,
 }
 
 impl Store {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Log, Self::Members, Self::Statuses, Self::Inbox, Self::Shards];
+    pub const ALL: [Self; 6] = [Self::Log, Self::Members, Self::Statuses, Self::Inbox, Self::Shards, Self::Leases];
 
     /// The word in errors.
     #[must_use]
@@ -46,6 +48,7 @@ impl Store {
             Self::Statuses => "statuses",
             Self::Inbox => "inbox",
             Self::Shards => "shard map",
+            Self::Leases => "leases",
         }
     }
 }
@@ -57,6 +60,7 @@ pub struct Simulation {
     statuses: Handle<status::simulated::Model>,
     inbox: Handle<inbox::simulated::Model>,
     shards: Handle<shards::simulated::Model>,
+    leases: Handle<leases::simulated::Model>,
 }
 
 /// An earlier state of the inbox.
@@ -72,6 +76,7 @@ impl Simulation {
             statuses: Handle::new(Store::Statuses, seed, status::simulated::Model::default()),
             inbox: Handle::new(Store::Inbox, seed, inbox::simulated::Model::new(retention)),
             shards: Handle::new(Store::Shards, seed, shards::simulated::Model::default()),
+            leases: Handle::new(Store::Leases, seed, leases::simulated::Model::default()),
         }
     }
 
@@ -84,6 +89,7 @@ impl Simulation {
             statuses: Arc::new(self.statuses.clone()),
             inbox: Arc::new(self.inbox.clone()),
             shards: Arc::new(self.shards.clone()),
+            leases: Arc::new(self.leases.clone()),
         }
     }
 
@@ -140,6 +146,11 @@ impl Simulation {
         self.shards.with(|shards| *shards = shards::simulated::Model::default());
     }
 
+    /// Every lease is free.
+    pub fn wipe_leases(&self) {
+        self.leases.with(|leases| *leases = leases::simulated::Model::default());
+    }
+
     /// Commits that no append followed are forgotten, the most that a log may lose in a crash.
     pub fn lose_commits(&self) {
         self.log.with(log::simulated::Model::lose_commits);
@@ -157,6 +168,7 @@ impl Simulation {
             Store::Statuses => &self.statuses.gate,
             Store::Inbox => &self.inbox.gate,
             Store::Shards => &self.shards.gate,
+            Store::Leases => &self.leases.gate,
         }
     }
 }

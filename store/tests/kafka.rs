@@ -1,6 +1,6 @@
 //! The log in a real Kafka keeps the promises of the trait, and says clearly why it can't be opened.
 //!
-//! The broker is the one that `PEAL_KAFKA` names. Every case gets topics of its own, which are deleted after it.
+//! The broker is the one that `PEAL_BROKERS` names. Every case gets topics of its own, which are deleted after it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -23,7 +23,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 #[expect(clippy::disallowed_methods, reason = "the one place where the tests are told of the broker")]
 fn brokers() -> String {
-    std::env::var("PEAL_KAFKA").expect("PEAL_KAFKA names no broker: `make services` starts one and says what to set")
+    std::env::var("PEAL_BROKERS").expect("PEAL_BROKERS names no broker: `make services` starts one and says what to set")
 }
 
 /// A log nobody has used.
@@ -33,7 +33,7 @@ fn settings(partitions: u32) -> Settings {
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let run = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis();
     let prefix = format!("test-{run}-{}-{number}.", std::process::id());
-    Settings { brokers: brokers(), prefix, partitions, properties: Vec::new() }
+    Settings { brokers: brokers(), prefix, partitions: Some(partitions), properties: Vec::new() }
 }
 
 fn topics(settings: &Settings) -> Vec<String> {
@@ -131,7 +131,7 @@ fn record(text: &str) -> NewRecord {
 #[tokio::test]
 async fn another_number_of_partitions_is_refused_naming_both() {
     let (settings, _log) = made(4).await;
-    let given = Settings { partitions: 6, ..settings.clone() };
+    let given = Settings { partitions: Some(6), ..settings.clone() };
     for refused in [refusal(given.clone()).await, kafka::create_topics(given, Storage::default()).await.unwrap_err()] {
         assert!(refused.to_string().contains("4 partitions, not 6"), "{refused}");
     }
@@ -148,13 +148,13 @@ async fn a_log_that_was_not_made_is_refused_naming_the_topic() {
 async fn making_a_log_again_changes_nothing_and_a_lost_topic_changes_the_generation() {
     let (settings, log) = made(2).await;
     let again = kafka::create_topics(settings.clone(), Storage::default()).await.unwrap();
-    assert_eq!(again, log.generation());
+    assert_eq!(again, (2, log.generation()));
     let admin: AdminClient<DefaultClientContext> =
         ClientConfig::new().set("bootstrap.servers", &settings.brokers).create().unwrap();
     let lost = format!("{}{}", settings.prefix, Topic::Notifications);
     admin.delete_topics(&[&lost], &AdminOptions::new()).await.unwrap();
     assert!(matches!(refusal(settings.clone()).await, OpenError::Missing { .. }));
-    let other = kafka::create_topics(settings.clone(), Storage::default()).await.unwrap();
+    let (_, other) = kafka::create_topics(settings.clone(), Storage::default()).await.unwrap();
     assert!(other > log.generation(), "{other} after {}", log.generation());
     delete(&settings).await;
 }

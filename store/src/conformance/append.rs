@@ -40,6 +40,7 @@ async fn records_are_read_as_they_were_appended(subject: Subject) {
     let headers = Headers {
         expires: Some(Timestamp::from_millis(1_795_341_600_123)),
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
+        canary: true,
     };
     let large = vec![7_u8; 200 * 1024];
     let first = NewRecord { partition: Partition::new(1), key: (1 << 53) - 1, headers, value: large.into() };

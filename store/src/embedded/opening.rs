@@ -16,6 +16,7 @@ use super::tables::Tables;
 use super::writer::Writer;
 use super::{Embedded, OpenError, Settings, journal};
 use crate::inbox::embedded::EmbeddedInbox;
+use crate::leases::embedded::EmbeddedLeases;
 use crate::log::embedded::EmbeddedLog;
 use crate::members::embedded::EmbeddedMembers;
 use crate::shards::embedded::EmbeddedShards;
@@ -100,6 +101,7 @@ fn stores(engine: &Engine, settings: Settings) -> Stores {
         statuses: Arc::new(EmbeddedStatuses::new(engine.of("statuses"))),
         inbox: Arc::new(EmbeddedInbox::new(engine.of("inbox"), settings.retention)),
         shards: Arc::new(EmbeddedShards::new(engine.of("shard map"))),
+        leases: Arc::new(EmbeddedLeases::default()),
     }
 }
 

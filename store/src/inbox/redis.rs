@@ -70,17 +70,19 @@ impl RedisInbox {
         call
     }
 
-    /// Adds entries to a call, sorted by user and offset, each once.
+    /// Adds entries to a call, sorted by user and offset, each once: what each user has, the users, the entries.
     fn add(&self, call: &mut Cmd, mut entries: Vec<Entry>, now: Timestamp) {
         let until_max = now.after(self.retention.ttl);
         entries.sort_by_key(|entry| (entry.user, entry.offset));
         entries.dedup_by_key(|entry| (entry.user, entry.offset));
-        for of_user in entries.chunk_by(|a, b| a.user == b.user) {
-            call.arg(of_user[0].user.get()).arg(of_user.len());
-            for Entry { user: _, offset, expires, value } in of_user {
-                let until = expires.map_or(until_max, |expires| expires.min(until_max));
-                call.arg(offset.get()).arg(until.millis()).arg(&value[..]);
-            }
+        let users: Vec<_> = entries.chunk_by(|a, b| a.user == b.user).collect();
+        call.arg(users.len()).arg(users.iter().flat_map(|of_user| head(of_user)).collect::<Vec<u8>>());
+        for of_user in &users {
+            call.arg(of_user[0].user.get());
+        }
+        for Entry { user: _, offset, expires, value } in &entries {
+            let until = expires.map_or(until_max, |expires| expires.min(until_max));
+            call.arg(format!("{}-{offset}", self.generation)).arg(until.millis()).arg(&value[..]);
         }
     }
 
@@ -106,6 +108,19 @@ impl RedisInbox {
         let number = (!answer.is_empty()).then(|| answer.parse().map(Offset::new));
         number.transpose().map_err(|_| self.connection.damaged(format!("{answer:?} is not a floor")))
     }
+}
+
+/// What a user has in a batch, packed: how many entries and bytes, the first and the last offset.
+fn head(of_user: &[Entry]) -> [u8; 28] {
+    let bytes: usize = of_user.iter().map(|entry| entry.value.len()).sum();
+    let last = of_user.len() - 1;
+    let mut head = [0; 28];
+    head[..4].copy_from_slice(&u32::try_from(of_user.len()).unwrap_or(u32::MAX).to_le_bytes());
+    let numbers = [bytes as u64, of_user[0].offset.get(), of_user[last].offset.get()];
+    for (place, number) in head[4..].chunks_exact_mut(8).zip(numbers) {
+        place.copy_from_slice(&number.to_le_bytes());
+    }
+    head
 }
 
 #[async_trait]

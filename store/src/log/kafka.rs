@@ -46,8 +46,8 @@ pub struct Settings {
     pub brokers: String,
     /// Stands before every name of a topic, group and writer, so that several logs fit into one Kafka. Usually empty.
     pub prefix: String,
-    /// Partitions of each topic; has to be what the log was made with.
-    pub partitions: u32,
+    /// Partitions of each topic. When they are given, they have to be what the log was made with.
+    pub partitions: Option<u32>,
     /// Properties of librdkafka, over the defaults here.
     pub properties: Vec<(String, String)>,
 }
@@ -116,9 +116,10 @@ impl Clients {
 /// [`OpenError`].
 pub async fn open(settings: Settings) -> Result<Arc<dyn Log>, OpenError> {
     blocking_open(move || {
-        let clients = Arc::new(Clients::new(settings)?);
+        let clients = Clients::new(settings)?;
         let asking = topics::ask(&clients)?;
         let stamp = topics::check(&clients, &asking)?;
+        let clients = Arc::new(clients.of_log(stamp.partitions));
         let ingest = Ingest::new(Arc::clone(&clients)).map_err(|error| clients.failed(&error))?;
         let groups = Arc::new(Groups::new(Arc::clone(&clients)));
         let readers = Arc::new(Readers::new(Arc::clone(&clients)));

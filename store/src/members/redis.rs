@@ -1,19 +1,29 @@
 //! Members in Redis: a set a community, which the community service may own and fill itself.
 //!
-//! Read through in pages, never as a whole: a million members at once would hold up everything behind them. Somebody else
-//! writes these sets, so a member that is no user is left out and counted, and the others are given.
+//! A small community is read at once and kept until Redis tells that it has changed ([`cache`]); every other one is read
+//! through in pages, as a million members at once would hold up everything behind them. When Redis can't tell, nothing is
+//! kept. Somebody else writes these sets, so a member that is no user is left out and counted, and the others are given.
+
+mod cache;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use metrics::Counter;
+use metrics::{Counter, Gauge};
 use peal_proto::{CommunityId, UserId};
 use redis::Cmd;
 
+use self::cache::Cache;
 use super::{MEMBERS_PAGE_MAX, Members, MembersPage, ScanCursor};
-use crate::StoreError;
 use crate::redis::Connection;
+use crate::redis::push::{Heard, Push};
+use crate::{StoreError, clock};
 
 /// Members asked for at once. Redis gives some more, as it takes its buckets whole.
 const SCAN_COUNT: usize = MEMBERS_PAGE_MAX / 2;
+
+/// Members of a community that is small: they fit into one page.
+const SMALL_MEMBERS_MAX: u64 = MEMBERS_PAGE_MAX as u64;
 
 /// Where the id stands in a pattern.
 const PLACE: &str = "<c>";
@@ -53,23 +63,64 @@ impl MembersPattern {
     fn key(&self, community: CommunityId) -> String {
         format!("{}{community}{}", self.before, self.behind)
     }
+
+    /// The community of a key.
+    fn community(&self, key: &[u8]) -> Option<CommunityId> {
+        let id = key.strip_prefix(self.before.as_bytes())?.strip_suffix(self.behind.as_bytes())?;
+        CommunityId::new(std::str::from_utf8(id).ok()?.parse().ok()?).ok()
+    }
+}
+
+/// What is kept of the members, and told of.
+pub(crate) struct Known {
+    pattern: MembersPattern,
+    cache: Mutex<Cache>,
+    users: Gauge,
+}
+
+impl Known {
+    pub(crate) fn new(pattern: MembersPattern) -> Self {
+        Self { pattern, cache: Mutex::default(), users: metrics::gauge!("peal_members_cached_users") }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What Redis tells.
+    pub(crate) fn hear(&self, heard: Heard<'_>) {
+        match heard {
+            Heard::Listening => self.lock().listens(),
+            Heard::Changed(key) => self.pattern.community(key).into_iter().for_each(|of| self.lock().changed(of)),
+            Heard::Missed => self.lock().missed(),
+        }
+    }
 }
 
 /// The members in a Redis.
 pub(crate) struct RedisMembers {
     connection: Connection,
-    pattern: MembersPattern,
+    push: Arc<Push>,
+    known: Arc<Known>,
+    hits: Counter,
+    misses: Counter,
     skipped: Counter,
 }
 
 impl RedisMembers {
-    pub(crate) fn new(connection: Connection, pattern: MembersPattern) -> Self {
-        Self { connection, pattern, skipped: metrics::counter!("peal_members_skipped_total") }
+    pub(crate) fn new(connection: Connection, push: Arc<Push>, known: Arc<Known>) -> Self {
+        let [hits, misses] =
+            ["hit", "miss"].map(|found| metrics::counter!("peal_members_cache_total", "found" => found));
+        Self { connection, push, known, hits, misses, skipped: metrics::counter!("peal_members_skipped_total") }
+    }
+
+    fn key(&self, community: CommunityId) -> String {
+        self.known.pattern.key(community)
     }
 
     fn on(&self, command: &str, community: CommunityId) -> Cmd {
         let mut command = redis::cmd(command);
-        command.arg(self.pattern.key(community));
+        command.arg(self.key(community));
         command
     }
 
@@ -81,12 +132,42 @@ impl RedisMembers {
         for user in users {
             command.arg(user.get());
         }
-        self.connection.run(&command).await
+        let changed = self.connection.run(&command).await;
+        self.known.lock().changed(community); // whatever came of it: who asks next is told what is stored
+        changed
+    }
+
+    /// All members of a small community: those that are known, or else those that are read now. Nothing when it is not
+    /// small or can't be read so.
+    async fn small(&self, community: CommunityId) -> Option<Arc<[UserId]>> {
+        let now = clock::instant();
+        let fill = {
+            let mut cache = self.known.lock();
+            if let Some(users) = cache.get(community, now) {
+                self.hits.increment(1);
+                return Some(users);
+            }
+            cache.begin(community, now)?
+        };
+        self.misses.increment(1);
+        let count = self.count(community).await.ok()?;
+        if !(1..=SMALL_MEMBERS_MAX).contains(&count) {
+            return None;
+        }
+        let members = self.push.members(&self.key(community)).await.ok()?;
+        if members.len() > MEMBERS_PAGE_MAX {
+            return None; // grew in the meantime
+        }
+        let users: Arc<[UserId]> = self.users(community, &members).into();
+        let mut cache = self.known.lock();
+        cache.finish(fill, Arc::clone(&users));
+        self.known.users.set(cache.users() as f64);
+        Some(users)
     }
 
     /// Of what stands in the set, the users.
-    fn users(&self, community: CommunityId, members: &[Vec<u8>]) -> Vec<UserId> {
-        let users: Vec<_> = members.iter().filter_map(|member| user(member)).collect();
+    fn users(&self, community: CommunityId, members: &[impl AsRef<[u8]>]) -> Vec<UserId> {
+        let users: Vec<_> = members.iter().filter_map(|member| user(member.as_ref())).collect();
         let skipped = members.len() - users.len();
         if skipped > 0 {
             self.skipped.increment(skipped as u64);
@@ -114,6 +195,11 @@ impl Members for RedisMembers {
     }
 
     async fn scan(&self, community: CommunityId, from: Option<ScanCursor>) -> Result<MembersPage, StoreError> {
+        if from.is_none()
+            && let Some(users) = self.small(community).await
+        {
+            return Ok(MembersPage { users: users.to_vec(), next: None });
+        }
         let mut scan = self.on("SSCAN", community);
         scan.arg(from.map_or(0, ScanCursor::get)).arg("COUNT").arg(SCAN_COUNT);
         let (next, members): (u64, Vec<Vec<u8>>) = self.connection.run(&scan).await?;
@@ -141,6 +227,8 @@ mod tests {
     fn a_pattern_has_one_place_for_the_community() {
         let pattern: MembersPattern = "{social}:<c>:users".parse().unwrap();
         assert_eq!(pattern.key(CommunityId::new(7).unwrap()), "{social}:7:users");
+        assert_eq!(pattern.community(b"{social}:7:users"), CommunityId::new(7).ok());
+        assert_eq!(pattern.community(b"{social}:x:users"), None);
         assert_eq!("community:<c>:members".parse(), Ok(MembersPattern::default()));
         for wrong in ["", "community", "<c>:<c>"] {
             assert!(wrong.parse::<MembersPattern>().is_err(), "{wrong}");

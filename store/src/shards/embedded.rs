@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use peal_proto::ShardMap;
+use tokio::sync::Notify;
 
 use super::Shards;
 use crate::StoreError;
@@ -12,11 +13,12 @@ use crate::embedded::{Durability, Engine, Fault, Stage, Table};
 /// The shard map of an open directory.
 pub(crate) struct EmbeddedShards {
     engine: Engine,
+    changed: Notify,
 }
 
 impl EmbeddedShards {
     pub(crate) fn new(engine: Engine) -> Self {
-        Self { engine }
+        Self { engine, changed: Notify::new() }
     }
 }
 
@@ -40,6 +42,12 @@ impl Shards for EmbeddedShards {
     }
 
     async fn store(&self, map: ShardMap) -> Result<bool, StoreError> {
-        self.engine.run(Durability::Synced, 0, move |stage| replace(stage, &map)).await
+        let stored = self.engine.run(Durability::Synced, 0, move |stage| replace(stage, &map)).await?;
+        self.changed.notify_waiters();
+        Ok(stored)
+    }
+
+    async fn changed(&self) {
+        self.changed.notified().await;
     }
 }

@@ -14,6 +14,7 @@ pub(crate) struct Stored {
 
 const HAS_EXPIRES: u8 = 1;
 const HAS_TRACEPARENT: u8 = 2;
+const IS_CANARY: u8 = 4;
 
 impl Stored {
     /// The bytes of a new record, and where in them its value begins.
@@ -24,8 +25,12 @@ impl Stored {
         let mut out = BytesMut::with_capacity(8 + 8 + 1 + 8 + 2 + traceparent.map_or(0, Bytes::len) + value.len());
         out.put_u64(appended.millis());
         out.put_u64(*key);
-        let flags = if headers.expires.is_some() { HAS_EXPIRES } else { 0 };
-        out.put_u8(flags | if traceparent.is_some() { HAS_TRACEPARENT } else { 0 });
+        let flags = [
+            (headers.expires.is_some(), HAS_EXPIRES),
+            (traceparent.is_some(), HAS_TRACEPARENT),
+            (headers.canary, IS_CANARY),
+        ];
+        out.put_u8(flags.into_iter().filter(|(is, _)| *is).map(|(_, flag)| flag).sum());
         if let Some(expires) = headers.expires {
             out.put_u64(expires.millis());
         }
@@ -42,7 +47,7 @@ impl Stored {
         let appended = Timestamp::from_millis(bytes.try_get_u64()?);
         let key = Some(bytes.try_get_u64()?);
         let flags = bytes.try_get_u8()?;
-        let mut headers = Headers::default();
+        let mut headers = Headers { canary: flags & IS_CANARY != 0, ..Headers::default() };
         if flags & HAS_EXPIRES != 0 {
             headers.expires = Some(Timestamp::from_millis(bytes.try_get_u64()?));
         }
@@ -72,7 +77,7 @@ mod tests {
     #[test]
     fn a_record_is_read_as_it_was_written() {
         let at = Timestamp::from_millis(1_795_341_600_123);
-        let full = Headers { expires: Some(at), traceparent: Some("00-0af7".into()) };
+        let full = Headers { expires: Some(at), traceparent: Some("00-0af7".into()), canary: true };
         for headers in [Headers::default(), Headers { expires: None, ..full.clone() }, full] {
             let new = NewRecord { partition: Partition::new(3), key: 42, headers, value: "value".into() };
             let (bytes, start) = Stored::encode(at, &new);
@@ -85,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_record_that_was_cut_is_not_read() {
-        let headers = Headers { expires: None, traceparent: Some("00-0af7651916cd43dd8448eb211c80319c".into()) };
+        let headers = Headers { traceparent: Some("00-0af7651916cd43dd8448eb211c80319c".into()), ..Headers::default() };
         let new = NewRecord { partition: Partition::new(0), key: 1, headers, value: Bytes::new() };
         let (bytes, start) = Stored::encode(Timestamp::from_millis(0), &new);
         for length in 0..start {

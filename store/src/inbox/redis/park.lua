@@ -1,6 +1,7 @@
 -- Parks a batch if the marker is the expected one.
--- ARGV: generation, prefix of streams, expected marker or '', next, now, entries and bytes a user, then for each user: user,
--- how many, and as often offset, until, value; offsets ascending.
+-- ARGV: generation, prefix of streams, expected marker or '', next, now, entries and bytes a user, how many users, what each
+-- has in this batch (packed: entries, bytes, first and last offset), the users, then for each of their entries id, until,
+-- value; users each once, offsets ascending.
 -- Answers {'done', floor}, {'unexpected', marker or ''} or {'newer', ''}.
 
 -- Batches from one sweep to the next: what has expired is not shown before it is swept either.
@@ -36,7 +37,7 @@ end
 local function missing(tail, new)
   local known, fresh = {}, {}
   for _, entry in ipairs(tail) do
-    known[offset_of(entry)] = true
+    known[offset_of(entry[1])] = true
   end
   for _, entry in ipairs(new) do
     if not known[entry.offset] then
@@ -56,7 +57,7 @@ local function merge(key, s, new)
   end
   local first = fresh[1].offset
   for _, entry in ipairs(tail) do
-    local offset, fields = offset_of(entry), entry[2]
+    local offset, fields = offset_of(entry[1]), entry[2]
     if offset > first then
       taken[#taken + 1] = entry[1]
       fresh[#fresh + 1] = { offset = offset, id = entry[1], till = fields[2], value = fields[4] }
@@ -79,8 +80,8 @@ end
 local function park(key, s, at, count)
   local late
   for i = at, at + 3 * count - 1, 3 do
-    local offset, till, value = tonumber(ARGV[i]), ARGV[i + 1], ARGV[i + 2]
-    local id = generation .. '-' .. ARGV[i]
+    local id, till, value = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+    local offset = offset_of(id)
     if offset >= s.quota then
       if late or s.entries > 0 and offset <= s.newest then
         late = late or {}
@@ -148,19 +149,46 @@ end
 if age == 'older' then
   forget_all()
 end
-local users, starts = {}, {}
-local at = 8
-while at <= #ARGV do
-  users[#users + 1], starts[#starts + 1] = ARGV[at], at
-  at = at + 2 + 3 * tonumber(ARGV[at + 1])
+
+local HEAD, HEAD_BYTES = '<I4I8I8I8', 28
+local count, heads = tonumber(ARGV[8]), ARGV[9]
+local known = packed(count, function(from, to) return unpack(ARGV, 9 + from, 9 + to) end)
+local set, placed = {}, {}
+local rest, summaries = {}, {}
+local at = 10 + count
+for i = 1, count do
+  local user = ARGV[9 + i]
+  local key = prefix .. user
+  local new, size, first, last = struct.unpack(HEAD, heads, (i - 1) * HEAD_BYTES + 1)
+  local entries, bytes, oldest, newest, quota, expired = 0, 0, 0, 0, 0, 0
+  if known[i] then
+    entries, bytes, oldest, newest, quota, expired = struct.unpack(PACKED, known[i])
+  end
+  entries, bytes = entries + new, bytes + size
+  if first >= quota and (entries == new or first > newest) and entries <= entries_max and bytes <= bytes_max then
+    -- Behind all that is there, and within the quota: nearly always so, hence without a table a user.
+    for argument = at, at + 3 * new - 1, 3 do
+      redis.call('XADD', key, ARGV[argument], 'u', ARGV[argument + 1], 'v', ARGV[argument + 2])
+    end
+    if entries == new then
+      oldest = first
+      placed[#placed + 1] = text(first)
+      placed[#placed + 1] = user
+    end
+    set[#set + 1] = user
+    set[#set + 1] = struct.pack(PACKED, entries, bytes, oldest, last, quota, expired)
+  else
+    local s = decode(known[i])
+    park(key, s, at, new)
+    enforce(key, s)
+    rest[#rest + 1] = user
+    summaries[#summaries + 1] = s
+  end
+  at = at + 3 * new
 end
-local summaries = read(users)
-for i, user in ipairs(users) do
-  local key, s = prefix .. user, summaries[i]
-  park(key, s, starts[i] + 2, tonumber(ARGV[starts[i] + 1]))
-  enforce(key, s)
-end
-save(users, summaries)
+each('HSET', users_key, set)
+each('ZADD', floors_key, placed)
+save(rest, summaries)
 if tonumber(ARGV[4]) % SWEEP_BATCHES == 0 then
   sweep()
 end

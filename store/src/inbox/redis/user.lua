@@ -19,11 +19,11 @@ end
 -- Packed, as printing and reading six numbers for every user would be a good part of all the work.
 local PACKED = '<I4I8I8I8I8I8'
 
-local function decode(packed)
-  if not packed then
+local function decode(summary)
+  if not summary then
     return { entries = 0, bytes = 0, oldest = 0, newest = 0, quota = 0, expired = 0 }
   end
-  local entries, bytes, oldest, newest, quota, expired = struct.unpack(PACKED, packed)
+  local entries, bytes, oldest, newest, quota, expired = struct.unpack(PACKED, summary)
   local floor = entries > 0 and oldest or nil
   return {
     entries = entries, bytes = bytes, oldest = oldest, newest = newest, quota = quota, expired = expired, floor = floor,
@@ -34,14 +34,25 @@ local function encode(s)
   return struct.pack(PACKED, s.entries, s.bytes, s.oldest, s.newest, s.quota, s.expired)
 end
 
+-- The packed summaries of so many users, in their order; `users(from, to)` gives some of them.
+local function packed(count, users)
+  if count > 0 and count <= CHUNK then
+    return redis.call('HMGET', users_key, users(1, count))
+  end
+  local found = {}
+  for from = 1, count, CHUNK do
+    for _, summary in ipairs(redis.call('HMGET', users_key, users(from, math.min(from + CHUNK - 1, count)))) do
+      found[#found + 1] = summary
+    end
+  end
+  return found
+end
+
 -- The summaries of users, in their order.
 local function read(users)
   local summaries = {}
-  for from = 1, #users, CHUNK do
-    local to = math.min(from + CHUNK - 1, #users)
-    for _, packed in ipairs(redis.call('HMGET', users_key, unpack(users, from, to))) do
-      summaries[#summaries + 1] = decode(packed)
-    end
+  for i, summary in ipairs(packed(#users, function(from, to) return unpack(users, from, to) end)) do
+    summaries[i] = decode(summary)
   end
   return summaries
 end
@@ -80,8 +91,8 @@ local function save(users, summaries)
   each('ZREM', floors_key, left)
 end
 
-local function offset_of(entry)
-  return tonumber(string.match(entry[1], '-(%d+)$'))
+local function offset_of(id)
+  return tonumber(string.match(id, '-(%d+)$'))
 end
 
 local function clear(key, s)
@@ -95,7 +106,7 @@ local function shorten(key, s, count, goes)
     local chunk = redis.call('XRANGE', key, id(0), '+', 'COUNT', count)
     local last
     for _, entry in ipairs(chunk) do
-      local offset = offset_of(entry)
+      local offset = offset_of(entry[1])
       if not goes(offset, tonumber(entry[2][2])) then
         if last then
           redis.call('XTRIM', key, 'MINID', entry[1])

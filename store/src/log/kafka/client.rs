@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use peal_proto::limits::PARTITIONS_DEFAULT;
 use peal_proto::{Partition, Topic};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::BaseConsumer;
@@ -42,6 +43,8 @@ const FIXED: [&str; 12] = [
 /// Makes clients.
 pub(super) struct Clients {
     settings: Settings,
+    /// What the log was made with, or will be.
+    partitions: u32,
     /// In the order of [`Topic::ALL`].
     topics: [String; Topic::ALL.len()],
 }
@@ -53,11 +56,22 @@ impl Clients {
             return Err(OpenError::Property { key: key.clone(), reason });
         }
         let topics = Topic::ALL.map(|topic| format!("{}{}", settings.prefix, topic.name()));
-        Ok(Self { settings, topics })
+        let partitions = settings.partitions.unwrap_or(PARTITIONS_DEFAULT);
+        Ok(Self { settings, partitions, topics })
     }
 
     pub(super) fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Clients of a log that was made with so many partitions.
+    pub(super) fn of_log(self, partitions: u32) -> Self {
+        Self { partitions, ..self }
+    }
+
+    /// Partitions of each topic.
+    pub(super) fn partitions(&self) -> u32 {
+        self.partitions
     }
 
     /// The name of a topic in Kafka.

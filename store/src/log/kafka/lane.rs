@@ -125,7 +125,7 @@ impl Worker {
     fn new(clients: Arc<Clients>, mut consumer: BaseConsumer, desk: Arc<Desk>) -> Self {
         let thread = std::thread::current();
         consumer.set_nonempty_callback(move || thread.unpark());
-        let places = Topic::ALL.len() * clients.settings().partitions as usize;
+        let places = Topic::ALL.len() * clients.partitions() as usize;
         let feeds = std::iter::repeat_with(|| None).take(places).collect();
         Self { clients, consumer, desk, feeds, touched: Vec::new() }
     }
@@ -149,7 +149,7 @@ impl Worker {
     }
 
     fn index(&self, place: Place) -> usize {
-        place.topic as usize * self.clients.settings().partitions as usize + place.partition.get() as usize
+        place.topic as usize * self.clients.partitions() as usize + place.partition.get() as usize
     }
 
     fn feed(&mut self, place: Place) -> Option<&mut Feed> {

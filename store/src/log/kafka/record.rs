@@ -1,7 +1,7 @@
 //! How a record lies in Kafka: the key as decimal digits, so that every tool shows it, and the headers as text.
 
 use bytes::Bytes;
-use peal_proto::name::{EXPIRES_HEADER, TRACEPARENT_HEADER};
+use peal_proto::name::{CANARY_HEADER, EXPIRES_HEADER, TRACEPARENT_HEADER};
 use peal_proto::{Offset, Timestamp};
 use rdkafka::message::{BorrowedMessage, Header, Headers as _, Message, OwnedHeaders};
 use rdkafka::producer::BaseRecord;
@@ -30,8 +30,11 @@ pub(super) fn encode<'a, O: IntoOpaque>(
 
 fn headers(given: &Headers) -> Option<OwnedHeaders> {
     let expires = given.expires.map(|at| at.to_string());
-    let fields =
-        [(EXPIRES_HEADER, expires.as_ref().map(String::as_bytes)), (TRACEPARENT_HEADER, given.traceparent.as_deref())];
+    let fields = [
+        (EXPIRES_HEADER, expires.as_ref().map(String::as_bytes)),
+        (TRACEPARENT_HEADER, given.traceparent.as_deref()),
+        (CANARY_HEADER, given.canary.then_some(&b"1"[..])),
+    ];
     let mut headers = None;
     for (key, value) in fields {
         if value.is_some() {
@@ -60,6 +63,7 @@ fn decode_headers(message: &BorrowedMessage<'_>) -> Headers {
         match (header.key, header.value) {
             (EXPIRES_HEADER, Some(value)) => headers.expires = parse_time(value),
             (TRACEPARENT_HEADER, Some(value)) => headers.traceparent = Some(Bytes::copy_from_slice(value)),
+            (CANARY_HEADER, _) => headers.canary = true,
             _ => {}
         }
     }

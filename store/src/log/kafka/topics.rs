@@ -37,7 +37,7 @@ impl Default for Storage {
 ///
 /// # Errors
 /// [`OpenError`].
-pub async fn create_topics(settings: Settings, storage: Storage) -> Result<Generation, OpenError> {
+pub async fn create_topics(settings: Settings, storage: Storage) -> Result<(u32, Generation), OpenError> {
     let clients = Arc::new(Clients::new(settings)?);
     let admin: AdminClient<DefaultClientContext> = clients.plain().create().map_err(|error| clients.failed(&error))?;
     create(&clients, &admin, vec![stamp_topic(&clients.name(STAMP), storage)]).await?;
@@ -58,7 +58,7 @@ pub async fn create_topics(settings: Settings, storage: Storage) -> Result<Gener
 }
 
 /// Checks the topics once every broker knows of them: what was made is made, but they hear of it one after the other.
-async fn until_seen(settings: &Settings) -> Result<Generation, OpenError> {
+async fn until_seen(settings: &Settings) -> Result<(u32, Generation), OpenError> {
     let mut waited = Duration::ZERO;
     loop {
         match check_topics(settings.clone()).await {
@@ -70,17 +70,18 @@ async fn until_seen(settings: &Settings) -> Result<Generation, OpenError> {
     }
 }
 
-/// Whether the topics are there with the right partitions, and which generation the log is.
+/// Whether the topics are there with the right partitions; how many these are, and which generation the log is.
 ///
 /// # Errors
 /// [`OpenError`].
-pub async fn check_topics(settings: Settings) -> Result<Generation, OpenError> {
+pub async fn check_topics(settings: Settings) -> Result<(u32, Generation), OpenError> {
     let clients = Clients::new(settings)?;
     let checked = move || {
         let consumer = ask(&clients)?;
         let checked = check(&clients, &consumer);
         dismiss(consumer);
-        Ok(checked?.generation)
+        let Stamp { partitions, generation } = checked?;
+        Ok((partitions, generation))
     };
     blocking_open(checked).await
 }
@@ -93,8 +94,8 @@ pub(super) fn check(clients: &Clients, consumer: &BaseConsumer) -> Result<Stamp,
         return Err(missing(&name));
     }
     let stamp = Stamp::read(clients, consumer)?.ok_or_else(|| missing(&name))?;
-    match_partitions(clients, &name, stamp.partitions)?;
-    match missing_topics(clients, consumer)?.first() {
+    match_given(clients, stamp)?;
+    match missing_topics(clients, consumer, stamp.partitions)?.first() {
         Some(topic) => Err(missing(clients.topic(*topic))),
         None => Ok(stamp),
     }
@@ -110,35 +111,42 @@ fn stamp(clients: &Clients, consumer: &BaseConsumer) -> Result<(Stamp, Vec<Topic
     let mut writer = Transactions::open(clients, STAMP.to_owned()).map_err(|error| clients.unavailable(error))?;
     let stored = Stamp::read(clients, consumer)?;
     if let Some(stored) = stored {
-        match_partitions(clients, &clients.name(STAMP), stored.partitions)?;
+        match_given(clients, stored)?;
     }
-    let missing = missing_topics(clients, consumer)?;
+    let partitions = stored.map_or(clients.partitions(), |stored| stored.partitions);
+    let missing = missing_topics(clients, consumer, partitions)?;
     match stored {
         Some(stored) if missing.is_empty() => Ok((stored, missing)),
         _ => {
             // Before the topics: were it after, a crash between the two would leave new topics with an old generation.
-            let stamp = Stamp::new(clients.settings().partitions, stored, clock::now());
+            let stamp = Stamp::new(partitions, stored, clock::now());
             stamp.write(clients, &mut writer)?;
             Ok((stamp, missing))
         }
     }
 }
 
-fn missing_topics(clients: &Clients, consumer: &BaseConsumer) -> Result<Vec<Topic>, OpenError> {
+fn missing_topics(clients: &Clients, consumer: &BaseConsumer, expected: u32) -> Result<Vec<Topic>, OpenError> {
     let mut missing = Vec::new();
     for topic in Topic::ALL {
         let name = clients.topic(topic);
         match partitions(clients, consumer, name)? {
-            Some(stored) => match_partitions(clients, name, stored)?,
             None => missing.push(topic),
+            Some(stored) if stored == expected => {}
+            Some(stored) => {
+                return Err(OpenError::Partitions { topic: name.to_owned(), stored, given: expected });
+            }
         }
     }
     Ok(missing)
 }
 
-fn match_partitions(clients: &Clients, topic: &str, stored: u32) -> Result<(), OpenError> {
-    let given = clients.settings().partitions;
-    if stored == given { Ok(()) } else { Err(OpenError::Partitions { topic: topic.to_owned(), stored, given }) }
+/// Whether the stamp says what the settings say, if they say anything.
+fn match_given(clients: &Clients, Stamp { partitions: stored, .. }: Stamp) -> Result<(), OpenError> {
+    match clients.settings().partitions {
+        Some(given) if given != stored => Err(OpenError::Partitions { topic: clients.name(STAMP), stored, given }),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// How many partitions a topic has; `None` when there is no such topic.

@@ -1,105 +1,27 @@
 //! The stores in Redis keep the promises of the traits, on a real server that is killed, wiped and put back in time.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-use std::net::{Ipv4Addr, TcpListener};
+mod members;
+mod server;
+
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use peal_proto::frame::GapReason;
-use peal_proto::{CommunityId, Offset, Partition, Position, Timestamp, UserId};
+use peal_proto::{Offset, Partition, Position, Timestamp, UserId};
 use peal_store::conformance::{self, Factory, PARTITIONS, RETENTION, Subject, System};
 use peal_store::inbox::{Entry, Item, Marker, PageRequest, Parked, Retention};
-use peal_store::redis::{self, Concern, Redis, Settings};
+use peal_store::redis::Concern;
 use peal_store::simulated::Simulation;
 use peal_store::{Inbox, StoreError, Stores};
-use tempfile::TempDir;
+
+use self::server::{START_TIME_MAX, Server, spawn};
 
 const PARTITION: Partition = Partition::new(1);
 const NOW: Timestamp = Timestamp::from_millis(1_795_341_600_000);
-
-/// How long a server may take to answer for the first time.
-const START_TIME_MAX: Duration = Duration::from_secs(10);
-
-/// A Redis that writes everything to disk before it answers, on a free port, in a directory of its own.
-struct Server {
-    directory: TempDir,
-    port: u16,
-    options: Vec<&'static str>,
-    process: Child,
-}
-
-impl Server {
-    async fn start() -> Self {
-        Self::start_with(&["--appendonly", "yes", "--appendfsync", "always"]).await
-    }
-
-    async fn start_with(options: &[&'static str]) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let port = free_port();
-        let process = spawn(directory.path(), port, options);
-        let server = Self { directory, port, options: options.to_vec(), process };
-        server.answers().await;
-        server
-    }
-
-    /// Kills it, does something to its directory, and starts it again.
-    async fn restart(&mut self, meanwhile: impl FnOnce(&Path)) {
-        self.kill();
-        meanwhile(self.directory.path());
-        self.process = spawn(self.directory.path(), self.port, &self.options);
-        self.answers().await;
-    }
-
-    fn kill(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-
-    async fn answers(&self) {
-        let answers = async {
-            while self.cli(&["PING"]) != "PONG" {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(START_TIME_MAX, answers).await.expect("redis-server does not answer");
-    }
-
-    /// What `redis-cli` prints.
-    fn cli(&self, arguments: &[&str]) -> String {
-        let mut cli = Command::new("redis-cli");
-        cli.args(["-p", &self.port.to_string()]).args(arguments);
-        String::from_utf8(cli.output().unwrap().stdout).unwrap().trim().to_owned()
-    }
-
-    async fn connect(&self, retention: Retention) -> Redis {
-        let url = format!("redis://127.0.0.1:{}", self.port);
-        redis::connect(Settings { retention, ..Settings::new(url) }).await.unwrap()
-    }
-
-    async fn inbox(&self) -> Arc<dyn Inbox> {
-        self.connect(RETENTION).await.stores(simulation().stores().log).inbox
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
-}
-
-fn spawn(directory: &Path, port: u16, options: &[&str]) -> Child {
-    let mut server = Command::new("redis-server");
-    server.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", ""]).args(options);
-    server.arg("--dir").arg(directory).stdout(Stdio::null());
-    server.spawn().expect("redis-server is not there: apt-get install redis-server")
-}
 
 fn simulation() -> Simulation {
     Simulation::new(1, PARTITIONS, RETENTION)
@@ -142,8 +64,8 @@ async fn the_inbox_keeps_its_promises() {
 }
 
 #[tokio::test]
-async fn members_statuses_and_shards_keep_their_promises() {
-    let cases = [conformance::members(), conformance::statuses(), conformance::shards()];
+async fn members_statuses_shards_and_leases_keep_their_promises() {
+    let cases = [conformance::members(), conformance::statuses(), conformance::shards(), conformance::leases()];
     conformance::hold(&Fresh, cases.concat()).await;
 }
 
@@ -340,17 +262,6 @@ async fn a_server_that_hangs_is_told_as_unavailable_within_a_limit() {
     // The batch that was given up was parked all the same, which the next one is told.
     assert_eq!(park(&inbox, Some(1), 3).await.unwrap(), unexpected(Some(2)));
     assert_eq!(park(&inbox, Some(2), 3).await.unwrap(), done(3));
-}
-
-#[tokio::test]
-async fn members_that_another_program_added_are_given_and_what_is_no_user_is_left_out() {
-    let server = Server::start().await;
-    let members = server.connect(RETENTION).await.stores(simulation().stores().log).members;
-    server.cli(&["SADD", "community:7:members", "1", "2", "alice", "007"]);
-    let page = members.scan(CommunityId::new(7).unwrap(), None).await.unwrap();
-    let mut users = page.users;
-    users.sort();
-    assert_eq!((users, page.next), (vec![user(1), user(2)], None));
 }
 
 #[tokio::test]

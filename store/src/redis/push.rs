@@ -1,0 +1,254 @@
+//! The push plane: what Redis tells unasked over one connection of its own. That a channel was published to, and that a key
+//! has changed which was read here.
+//!
+//! The only file that knows `fred`. Owns that connection, which is made again for as long as the process lives, and the
+//! subscription and the tracking of keys, which do not outlive a connection. What was told while there was none, or faster
+//! than it was looked at, is lost; those who listen are told that, and woken after every connection.
+//!
+//! Redis tells of a key only when it was read on a connection that tracks, so every read says so itself (`OPTIN`): on one
+//! that does not yet, it is refused.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use fred::clients::Client;
+use fred::error::{Error, ErrorKind};
+use fred::interfaces::{
+    ClientInterface, ClientLike, EventInterface, PubsubInterface, SetsInterface, TrackingInterface,
+};
+use fred::types::client::Invalidation;
+use fred::types::config::{
+    Config, ConnectionConfig, Options, PerformanceConfig, ReconnectPolicy, Server, ServerConfig, TcpConfig,
+    TlsConnector, UnresponsiveConfig,
+};
+use fred::types::{Builder, ConnectHandle, Message, RespVersion, Value};
+use peal_proto::name::SHARDS_CHANNEL;
+use redis::{ConnectionAddr, ConnectionInfo};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, watch};
+use tokio::task::JoinHandle;
+
+use super::{ANSWER_TIME_MAX, CONNECT_TIME_MAX, RECONNECT_PAUSE_MAX, unavailable};
+use crate::StoreError;
+
+/// How often the connection is tried while nothing comes: one that died in silence is found out within this and
+/// [`ANSWER_TIME_MAX`].
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// The shortest pause before a connection is made again.
+const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(50);
+
+/// What was told and not looked at yet; beyond it something was missed, which is as good as a lost connection.
+const TOLD_MAX: usize = 1_024;
+
+/// What is told of the keys that were read with [`Push::members`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Heard<'a> {
+    /// From now on every change is told.
+    Listening,
+    /// A key has changed.
+    Changed(&'a [u8]),
+    /// Changes may have been missed, and none is told.
+    Missed,
+}
+
+/// A connection that is told things. It ends with the last handle on it.
+pub(crate) struct Push {
+    client: Client,
+    published: watch::Sender<u64>,
+    tasks: (ConnectHandle, JoinHandle<()>),
+}
+
+impl Push {
+    /// Starts to connect, and to listen as soon as there is a connection.
+    pub(super) fn start(
+        redis: &ConnectionInfo,
+        hear: impl Fn(Heard<'_>) + Send + Sync + 'static,
+    ) -> Result<Arc<Self>, StoreError> {
+        let client = client(redis).map_err(|error| unavailable("redis", error))?;
+        let published = watch::Sender::new(0);
+        let listener = Listener::new(client.clone(), published.clone(), hear);
+        let tasks = (client.connect(), tokio::spawn(listener.run()));
+        Ok(Arc::new(Self { client, published, tasks }))
+    }
+
+    /// Watches the channel of the shard map from now on.
+    pub(crate) fn watch(self: &Arc<Self>) -> Watch {
+        Watch { seen: AtomicU64::new(*self.published.borrow()), push: Arc::clone(self) }
+    }
+
+    /// All members of a set, of which the next change is told. Refused at once while there is no connection that tracks.
+    pub(crate) async fn members(&self, key: &str) -> Result<Vec<Bytes>, StoreError> {
+        self.read(key).await.map_err(|error| unavailable("members", error))
+    }
+
+    async fn read(&self, key: &str) -> Result<Vec<Bytes>, Error> {
+        // In one go, as it holds for the next command of the connection. The option of fred's for it does nothing (10.1).
+        let reads = self.client.pipeline().with_options(&now_or_never());
+        let () = reads.client_caching(true).await?;
+        let () = reads.smembers(key).await?;
+        let (_, members): (Value, Vec<Bytes>) = reads.all().await?;
+        Ok(members)
+    }
+}
+
+impl Drop for Push {
+    fn drop(&mut self) {
+        self.tasks.0.abort();
+        self.tasks.1.abort();
+    }
+}
+
+/// A watch on a channel.
+pub(crate) struct Watch {
+    push: Arc<Push>,
+    seen: AtomicU64,
+}
+
+impl Watch {
+    /// Until something was published or may have been missed; at once when that has happened since the last call ended.
+    /// Cancel safe.
+    pub(crate) async fn changed(&self) {
+        let seen = self.seen.load(Ordering::Relaxed);
+        let mut published = self.push.published.subscribe();
+        let now = published.wait_for(|number| *number != seen).await.map(|number| *number);
+        self.seen.store(now.unwrap_or(seen), Ordering::Relaxed); // the sender lives as long as the push plane, so as this
+    }
+}
+
+fn client(redis: &ConnectionInfo) -> Result<Client, Error> {
+    let mut client = Builder::from_config(config(redis)?);
+    client.set_policy(ReconnectPolicy::new_exponential(0, millis(RECONNECT_PAUSE_MIN), millis(RECONNECT_PAUSE_MAX), 2));
+    client.set_connection_config(ConnectionConfig {
+        connection_timeout: CONNECT_TIME_MAX,
+        internal_command_timeout: ANSWER_TIME_MAX,
+        max_command_attempts: 1,
+        unresponsive: UnresponsiveConfig { max_timeout: Some(ANSWER_TIME_MAX), ..UnresponsiveConfig::default() },
+        tcp: TcpConfig { nodelay: Some(true), ..TcpConfig::default() },
+        ..ConnectionConfig::default()
+    });
+    client.set_performance_config(PerformanceConfig {
+        default_command_timeout: ANSWER_TIME_MAX,
+        broadcast_channel_capacity: TOLD_MAX,
+        ..PerformanceConfig::default()
+    });
+    client.build()
+}
+
+fn config(redis: &ConnectionInfo) -> Result<Config, Error> {
+    let (host, port, tls) = match redis.addr() {
+        ConnectionAddr::Tcp(host, port) => (host, *port, None),
+        ConnectionAddr::TcpTls { host, port, .. } => (host, *port, Some(TlsConnector::default_rustls()?.into())),
+        ConnectionAddr::Unix(_) | _ => return Err(Error::new(ErrorKind::Url, "it has no host")),
+    };
+    let settings = redis.redis_settings();
+    Ok(Config {
+        fail_fast: false, // tries again when the first connection fails too
+        version: RespVersion::RESP3,
+        server: ServerConfig::new_centralized(host.clone(), port),
+        tls,
+        username: settings.username().map(str::to_owned),
+        password: settings.password().map(str::to_owned),
+        database: u8::try_from(settings.db()).ok(),
+        ..Config::default()
+    })
+}
+
+fn millis(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
+}
+
+/// Passes on what Redis tells.
+struct Listener<H> {
+    client: Client,
+    connected: broadcast::Receiver<Server>,
+    failed: broadcast::Receiver<(Error, Option<Server>)>,
+    invalidated: broadcast::Receiver<Invalidation>,
+    messages: broadcast::Receiver<Message>,
+    published: watch::Sender<u64>,
+    hear: H,
+    /// Whether the subscription and the tracking stand.
+    listens: bool,
+}
+
+impl<H: Fn(Heard<'_>)> Listener<H> {
+    fn new(client: Client, published: watch::Sender<u64>, hear: H) -> Self {
+        let (connected, failed) = (client.reconnect_rx(), client.error_rx());
+        let (invalidated, messages) = (client.invalidation_rx(), client.message_rx());
+        Self { client, connected, failed, invalidated, messages, published, hear, listens: false }
+    }
+
+    async fn run(mut self) {
+        let client = self.client.clone();
+        let mut heartbeat = Box::pin(beat(&client));
+        loop {
+            // Lagged: something was missed. Closed: the client has ended, which it does when this does.
+            tokio::select! {
+                biased;
+                failed = self.failed.recv() => match failed {
+                    Ok(_) | Err(RecvError::Lagged(_)) => self.missed(),
+                    Err(RecvError::Closed) => return,
+                },
+                connected = self.connected.recv() => match connected {
+                    Ok(_) | Err(RecvError::Lagged(_)) => self.listen().await,
+                    Err(RecvError::Closed) => return,
+                },
+                invalidated = self.invalidated.recv() => match invalidated {
+                    Ok(Invalidation { keys, .. }) => keys.iter().for_each(|key| (self.hear)(Heard::Changed(key.as_bytes()))),
+                    Err(RecvError::Lagged(_)) => self.listen().await,
+                    Err(RecvError::Closed) => return,
+                },
+                message = self.messages.recv() => match message {
+                    Ok(_) | Err(RecvError::Lagged(_)) => self.publish(),
+                    Err(RecvError::Closed) => return,
+                },
+                () = &mut heartbeat => {
+                    if !self.listens {
+                        self.listen().await;
+                    }
+                    heartbeat = Box::pin(beat(&client));
+                }
+            }
+        }
+    }
+
+    /// Subscribes and tracks again; until that is done nothing is told.
+    async fn listen(&mut self) {
+        self.missed();
+        match self.ask().await {
+            Ok(()) => {
+                self.listens = true;
+                (self.hear)(Heard::Listening);
+            }
+            Err(error) => tracing::warn!(%error, "redis does not tell what changes"),
+        }
+        self.publish();
+    }
+
+    async fn ask(&self) -> Result<(), Error> {
+        self.client.subscribe(SHARDS_CHANNEL).await?;
+        // Answered behind the subscription, for which fred does not wait.
+        self.client.start_tracking((), false, true, false, false).await
+    }
+
+    fn missed(&mut self) {
+        self.listens = false;
+        (self.hear)(Heard::Missed);
+    }
+
+    fn publish(&self) {
+        self.published.send_modify(|number| *number += 1);
+    }
+}
+
+/// A sign of life, some time from now. Its answer is of no use here: when there is none, the connection is made again.
+async fn beat(client: &Client) {
+    tokio::time::sleep(HEARTBEAT).await;
+    drop(client.with_options(&now_or_never()).ping::<()>(None).await);
+}
+
+fn now_or_never() -> Options {
+    Options { fail_fast: true, timeout: Some(ANSWER_TIME_MAX), max_attempts: Some(1), ..Options::default() }
+}
