@@ -118,6 +118,13 @@ impl NodeState {
         })
     }
 
+    /// How many partitions read and have not heard what they should have.
+    fn deaf(&self) -> usize {
+        let now = self.clock.uptime();
+        let is_deaf = |shard: &&ShardHandle| shard.health() == Health::Reading && !shard.hearing().is_sound(now);
+        self.shards.values().filter(is_deaf).count()
+    }
+
     /// Whether a cursor names a position that the log has reached.
     async fn is_known(&self, shard: &ShardHandle, query: &SocketQuery) -> Result<(), String> {
         let Some(cursor) = query.cursor.filter(|cursor| cursor.generation == self.log.generation()) else {
@@ -168,13 +175,16 @@ struct Readiness {
     starting: usize,
     reading: usize,
     waiting: usize,
+    /// Reading, but a canary sent through the log was not heard.
+    deaf: usize,
 }
 
 async fn readyz(State(node): State<Arc<NodeState>>) -> (StatusCode, Json<Readiness>) {
     let count = |health| node.shards.values().filter(|shard| shard.health() == health).count();
     let partitions = node.shards.len();
     let (starting, reading, waiting) = (count(Health::Starting), count(Health::Reading), count(Health::Waiting));
-    let ready = reading == partitions;
+    let deaf = if node.limits.canary_interval.is_some() { node.deaf() } else { 0 };
+    let ready = reading == partitions && deaf == 0;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Readiness { ready, partitions, starting, reading, waiting }))
+    (status, Json(Readiness { ready, partitions, starting, reading, waiting, deaf }))
 }

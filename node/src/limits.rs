@@ -35,6 +35,11 @@ pub struct Limits {
     pub page_bytes_max: usize,
     /// Sockets of one user; one more closes the oldest with 4003.
     pub sessions_per_user_max: usize,
+    /// How long the lease on a partition lasts without being renewed. A partition whose node died stands still so long.
+    pub lease_term: Duration,
+    /// How long a partition may be quiet before a canary is sent through it; `None` where the log is in the same process and
+    /// can't be deaf. Each costs a record of some 80 bytes in the log.
+    pub canary_interval: Option<Duration>,
 }
 
 impl Default for Limits {
@@ -54,9 +59,23 @@ impl Default for Limits {
             page_entries_max: 256,
             page_bytes_max: 64 * 1024,
             sessions_per_user_max: 8,
+            lease_term: Duration::from_secs(5),
+            canary_interval: None,
         }
     }
 }
+
+/// How often a lease is claimed in its term: two claims may fail before it runs out.
+pub const LEASE_CLAIMS_PER_TERM: u32 = 4;
+
+/// How often it is looked which partitions were quiet.
+pub const CANARY_LOOK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How long a canary may take into the log before another is sent.
+pub const CANARY_APPEND_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long a canary may take through the log before its partition counts as deaf.
+pub const CANARY_HEARD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a socket may wait for its hello: its partition may be starting, or its store be away.
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(10);

@@ -15,7 +15,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use metrics::counter;
-use peal_proto::{DeadLetter, NodeId, Partition, Timestamp, Topic, UserId};
+use peal_proto::{CloseCode, DeadLetter, NodeId, Partition, Timestamp, Topic, UserId};
 use peal_serve::Clock;
 use peal_store::log::{Headers, NewRecord, Reader, Record};
 use peal_store::{StoreError, Stores};
@@ -30,6 +30,7 @@ use self::meters::Meters;
 use crate::core::{Core, Frame, Input, Output, SessionId};
 use crate::limits::{DRAIN_TIMEOUT, Limits, REPORTS_MAX, REPORTS_PER_TURN};
 use crate::session::{Batch, Mailbox, Report};
+use crate::tenure::Tenure;
 
 /// A socket as its partition holds it.
 struct Socket {
@@ -87,12 +88,44 @@ impl Shard {
         (shard, handle)
     }
 
-    /// Takes the partition over and serves it until `stop`; then closes its sockets, parks, commits and returns.
-    pub(crate) async fn run(mut self, stop: CancellationToken) {
-        if let Some(core) = self.take_over(&stop).await {
-            self.serve(core, &stop).await;
+    /// Takes the partition over whenever it is this node's to read, and serves it until `stop`; then closes its sockets,
+    /// parks, commits and returns.
+    pub(crate) async fn run(mut self, mut tenure: Tenure, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                () = is(&mut tenure, true) => {}
+            }
+            tokio::select! {
+                biased;
+                () = is(&mut tenure, false) => self.lose(),
+                () = self.lead(&stop) => break,
+            }
         }
         self.shared.set_health(Health::Left);
+    }
+
+    async fn lead(&mut self, stop: &CancellationToken) {
+        if let Some(core) = self.take_over(stop).await {
+            self.serve(core, stop).await;
+        }
+    }
+
+    /// Another process reads the partition now. What was on its way here is its business: nothing is committed or parked
+    /// any more.
+    fn lose(&mut self) {
+        tracing::warn!(partition = self.partition.get(), "lost the partition to another process");
+        self.calls = FuturesUnordered::new();
+        self.reader = None;
+        self.touched.clear();
+        let mut sessions: Vec<_> = self.sockets.keys().copied().collect();
+        sessions.sort_unstable();
+        for socket in sessions.into_iter().filter_map(|session| self.forget(session)) {
+            socket.mailbox.close(CloseCode::GoingAway, "another process has taken the node's place; reconnect".into());
+        }
+        self.shared.hearing.forget();
+        self.shared.set_health(Health::Starting);
     }
 
     async fn serve(&mut self, mut core: Core, stop: &CancellationToken) {
@@ -202,9 +235,11 @@ impl Shard {
         self.shared.set_health(Health::Reading);
         self.meters.read.increment(records.len() as u64);
         let (now, wall) = self.time();
+        self.shared.hearing.hear(now);
         for record in records {
             let offset = record.offset;
             let input = match notification(&record) {
+                Ok(_) if record.headers.canary => Input::Skipped { offset },
                 Ok(user) => {
                     let Record { headers, value, .. } = record;
                     Input::Record { offset, user, expires: headers.expires, value }
@@ -325,6 +360,13 @@ impl Shard {
             self.touched.push(session);
         }
         socket.frames.push(frame);
+    }
+}
+
+/// Waits until the partition is this node's to read, or is not. Who says so may be gone, which changes nothing.
+async fn is(tenure: &mut Tenure, held: bool) {
+    if tenure.wait_for(|now| *now == held).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

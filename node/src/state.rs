@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use peal_proto::{NodeId, Partition, ShardMap};
+use peal_serve::Clock;
 use peal_store::Log;
 use tokio::sync::watch;
 
@@ -16,6 +17,7 @@ pub(crate) struct NodeState {
     pub(crate) id: NodeId,
     pub(crate) log: Arc<dyn Log>,
     pub(crate) map: watch::Receiver<Arc<ShardMap>>,
+    pub(crate) clock: Clock,
     pub(crate) limits: Limits,
     /// The partitions it owns.
     pub(crate) shards: BTreeMap<Partition, ShardHandle>,

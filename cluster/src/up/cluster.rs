@@ -7,6 +7,7 @@ use peal_proto::{NodeId, ShardMap};
 use peal_publisher::Publisher;
 use peal_serve::{Clock, ConnectionLimits, serve, telemetry};
 use peal_store::Stores;
+use peal_store::leases::Holder;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -54,7 +55,8 @@ impl Cluster {
         let Part { stop, tasks } = &self.nodes;
         for (id, listener) in (0..).map(NodeId::new).zip(listeners) {
             let limits = peal_node::limits::Limits::default();
-            let node = Node::new(id, stores.clone(), map.clone(), Clock::system(), limits);
+            let holder = Holder::new(format!("node {id}"));
+            let node = Node::new(id, holder, stores.clone(), map.clone(), Clock::system(), limits);
             tasks.spawn(serve(listener, node.router(), ConnectionLimits::default(), stop.clone()));
             tasks.spawn(node.run(stop.clone()));
         }

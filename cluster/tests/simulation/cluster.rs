@@ -95,8 +95,8 @@ impl<'a> Cluster<'a> {
     fn new(schedule: &'a Schedule, trace: Trace, tamperer: Option<Arc<Tamperer>>) -> Self {
         let layout = &schedule.layout;
         let book = Book::new(trace);
-        let services =
-            Services::new(schedule.seed, layout.partitions, layout.retention, book.clone(), tamperer.clone());
+        let (own, lapse) = (book.clone(), schedule.family == Family::Twins);
+        let services = Services::new(schedule.seed, layout.partitions, layout.retention, own, tamperer.clone(), lapse);
         let processes = Arc::new(Processes::new(layout, services));
         let sim = turmoil::Builder::new()
             .rng_seed(schedule.seed)

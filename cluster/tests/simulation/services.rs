@@ -32,6 +32,8 @@ pub(crate) struct Services {
     snapshot: Option<InboxSnapshot>,
     book: Book,
     tamperer: Option<Arc<Tamperer>>,
+    /// Whether two processes may hold a lease at once.
+    leases_lapse: bool,
 }
 
 impl Services {
@@ -41,9 +43,10 @@ impl Services {
         retention: Retention,
         book: Book,
         tamperer: Option<Arc<Tamperer>>,
+        leases_lapse: bool,
     ) -> Self {
         let eras = vec![Simulation::new(seed, partitions, retention)];
-        Self { seed, partitions, retention, eras, snapshot: None, book, tamperer }
+        Self { seed, partitions, retention, eras, snapshot: None, book, tamperer, leases_lapse }
     }
 
     /// The services in use, for faults.
@@ -75,7 +78,8 @@ impl Services {
 
     /// What a process holds of the services.
     pub(crate) fn stores(&self, process: &str, line: Arc<Line>) -> Stores {
-        Tap::new(process, line, self.generation_now(), self.book.clone(), self.tamperer.clone()).on(self.plain())
+        let tap = Tap::new(process, line, self.generation_now(), self.book.clone(), self.tamperer.clone());
+        tap.leases_lapse(self.leases_lapse).on(self.plain())
     }
 
     /// Members are the community service's, and outlive a log.

@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use peal_proto::Position;
 use tokio::sync::mpsc;
 
+use crate::canary::Hearing;
 use crate::session::Report;
 
 /// What a partition is doing, for `/readyz`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Health {
-    /// It has not read its commit yet.
+    /// It has not read its commit yet, or another process reads the partition.
     Starting = 0,
     /// It reads and delivers.
     Reading = 1,
@@ -33,6 +34,7 @@ pub(crate) struct ShardHandle {
 pub(super) struct Shared {
     read_position: AtomicU64,
     health: AtomicU8,
+    pub(super) hearing: Hearing,
 }
 
 impl Shared {
@@ -56,6 +58,11 @@ impl ShardHandle {
     /// Whether the partition has read up to here, so that a cursor may say so.
     pub(crate) fn has_read(&self, position: Position) -> bool {
         position.next().get() <= self.shared.read_position.load(Ordering::Relaxed)
+    }
+
+    /// What the partition hears.
+    pub(crate) fn hearing(&self) -> &Hearing {
+        &self.shared.hearing
     }
 
     /// What the partition is doing.

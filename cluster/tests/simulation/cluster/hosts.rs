@@ -7,6 +7,7 @@ use peal_node::Node;
 use peal_proto::{NodeId, ShardMap, Timestamp};
 use peal_publisher::{Publisher, Settings};
 use peal_serve::{Clock, ConnectionLimits};
+use peal_store::leases::Holder;
 use peal_store::simulated::Outage;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -37,6 +38,7 @@ struct Handle {
     line: Arc<Line>,
     /// Whether the machine has no process.
     is_down: bool,
+    boots: u32,
 }
 
 impl Processes {
@@ -94,7 +96,12 @@ impl Processes {
             }
             Host::Node(node) | Host::Twin(node) => {
                 let id = NodeId::new(u32::try_from(node)?);
-                let node = Node::new(id, stores, self.map.subscribe(), clock, self.layout.limits);
+                let boots = self.handle(host, |handle| {
+                    handle.boots += 1;
+                    handle.boots
+                });
+                let holder = Holder::new(format!("{host}, boot {boots}"));
+                let node = Node::new(id, holder, stores, self.map.subscribe(), clock, self.layout.limits);
                 tokio::join!(serve(node.router()), node.run(stop.clone()));
             }
             Host::Community | Host::Clients(_) => unreachable!("{host} does not serve"),

@@ -2,16 +2,18 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use peal_proto::limits::INTEGER_MAX;
 use peal_proto::name::NODES_GROUP;
 use peal_proto::{CommunityId, EventId, Generation, Offset, Partition, Position, ShardMap, Timestamp, Topic, UserId};
 use peal_store::inbox::{Entry, Item, Marker, Page, PageRequest, Parked};
+use peal_store::leases::{Holder, Lease};
 use peal_store::log::{Commit, NewRecord, Reader, Record, Source, Writer};
 use peal_store::members::{MembersPage, ScanCursor};
 use peal_store::status::{Claim, Origin, Status};
-use peal_store::{Inbox, Log, Members, Shards, Statuses, StoreError, Stores};
+use peal_store::{Inbox, Leases, Log, Members, Shards, Statuses, StoreError, Stores};
 
 use super::Line;
 use crate::book::Book;
@@ -25,6 +27,7 @@ pub(super) struct Tap {
     generation: Generation,
     book: Book,
     tamperer: Option<Arc<Tamperer>>,
+    leases_lapse: bool,
 }
 
 /// A store behind a tap.
@@ -41,17 +44,23 @@ impl Tap {
         book: Book,
         tamperer: Option<Arc<Tamperer>>,
     ) -> Self {
-        Self { process: process.into(), line, generation, book, tamperer }
+        Self { process: process.into(), line, generation, book, tamperer, leases_lapse: false }
+    }
+
+    /// Everybody who asks is told that it holds a lease, as when they were lost and one did not hear of it yet.
+    pub(super) fn leases_lapse(self, leases_lapse: bool) -> Self {
+        Self { leases_lapse, ..self }
     }
 
     pub(super) fn on(&self, stores: Stores) -> Stores {
-        let Stores { log, members, statuses, inbox, shards } = stores;
+        let Stores { log, members, statuses, inbox, shards, leases } = stores;
         Stores {
             log: Arc::new(self.before(log)),
             members: Arc::new(self.before(members)),
             statuses: Arc::new(self.before(statuses)),
             inbox: Arc::new(self.before(inbox)),
             shards: Arc::new(self.before(shards)),
+            leases: Arc::new(self.before(leases)),
         }
     }
 
@@ -346,5 +355,31 @@ impl Shards for Tapped<Arc<dyn Shards>> {
     async fn store(&self, map: ShardMap) -> Result<bool, StoreError> {
         self.tap.line.pass().await?;
         self.store.store(map).await
+    }
+
+    async fn changed(&self) {
+        self.store.changed().await;
+    }
+}
+
+#[async_trait]
+impl Leases for Tapped<Arc<dyn Leases>> {
+    async fn claim(
+        &self,
+        holder: &Holder,
+        partitions: &[Partition],
+        term: Duration,
+        now: Timestamp,
+    ) -> Result<Vec<Lease>, StoreError> {
+        if self.tap.leases_lapse {
+            return Ok(vec![Lease::Held; partitions.len()]);
+        }
+        let claimed = self.store.claim(holder, partitions, term, now);
+        self.tap.watch(|| format!("claim {partitions:?} for {holder}"), claimed).await
+    }
+
+    async fn release(&self, holder: &Holder, partitions: &[Partition]) -> Result<(), StoreError> {
+        let released = self.store.release(holder, partitions);
+        self.tap.watch(|| format!("release {partitions:?} of {holder}"), released).await
     }
 }
