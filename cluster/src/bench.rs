@@ -20,7 +20,7 @@ use self::process::Machine;
 use self::report::Report;
 use crate::api::ApiError;
 use crate::config::bench::Bench;
-use crate::{open_files, output};
+use crate::output;
 
 /// Events to everybody, one after the other: each socket gets one frame at a time.
 const SINGLES: u32 = 20;
@@ -87,7 +87,7 @@ struct Numbers {
 /// [`Failure`].
 pub async fn run(bench: &Bench) -> Result<(), Failure> {
     let needed = u64::from(bench.sockets) + OTHER_FILES;
-    let limit = open_files::raise().unwrap_or(u64::MAX);
+    let limit = peal_serve::process::raise_open_files().unwrap_or(u64::MAX);
     if limit < needed {
         return Err(Failure::OpenFiles { sockets: bench.sockets, needed, limit });
     }

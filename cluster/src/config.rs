@@ -7,6 +7,8 @@ pub mod bench;
 pub mod events;
 pub mod listen;
 pub mod members;
+#[cfg(feature = "services")]
+pub mod topics;
 pub mod up;
 
 use std::path::PathBuf;
@@ -73,6 +75,10 @@ pub enum Command {
     /// Print what a user is told, as it happens
     #[command(long_about = listen::ABOUT)]
     Listen(listen::Listen),
+    /// Make or check the topics of a cluster in Kafka
+    #[cfg(feature = "services")]
+    #[command(long_about = topics::ABOUT)]
+    Topics(topics::Topics),
     /// Measure memory, throughput and latency on this machine
     #[command(long_about = bench::ABOUT)]
     Bench(bench::Bench),
@@ -106,6 +112,8 @@ pub fn read() -> Command {
         Command::Up(up) => ("up", up.faults()),
         Command::Members(members) => ("members", members.faults()),
         Command::Bench(bench) => ("bench", bench.faults()),
+        #[cfg(feature = "services")]
+        Command::Topics(_) => return command,
         Command::Join(_) | Command::Post(_) | Command::Event(_) | Command::Listen(_) | Command::Floor(_) => {
             return command;
         }

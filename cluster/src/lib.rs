@@ -11,6 +11,8 @@ pub mod up;
 pub mod api;
 pub mod events;
 pub mod members;
+#[cfg(feature = "services")]
+pub mod topics;
 
 pub mod client;
 pub mod listen;
@@ -19,6 +21,4 @@ pub mod bench;
 pub mod child;
 
 pub mod limits;
-pub mod open_files;
 pub mod output;
-pub mod signals;

@@ -19,7 +19,7 @@ use crate::api::ApiError;
 use crate::client::{Client, Happening, Stopped};
 use crate::config::listen::Listen;
 use crate::output;
-use crate::signals::Signals;
+use peal_serve::process::Signals;
 
 /// Why listening ended that should not have.
 #[derive(Debug, thiserror::Error)]

@@ -31,6 +31,8 @@ fn run(command: Command) -> Result<()> {
         Command::Event(event) => client()?.block_on(events::show(&event))?,
         Command::Members(members) => client()?.block_on(members::run(&members))?,
         Command::Listen(listen) => client()?.block_on(listen::run(&listen))?,
+        #[cfg(feature = "services")]
+        Command::Topics(topics) => client()?.block_on(peal_cluster::topics::run(&topics))?,
         Command::Bench(bench) => server()?.block_on(bench::run(&bench))?,
         Command::Floor(floor) => server()?.block_on(bench::floor::run(&floor))?,
     }

@@ -7,9 +7,9 @@ mod announcement;
 mod cluster;
 mod fault;
 mod listeners;
-mod shards;
 
-use peal_serve::telemetry;
+use peal_serve::process::{self, Signals};
+use peal_serve::{shard_map, telemetry};
 use peal_store::embedded::{self, Embedded, OpenError};
 
 use self::announcement::Announcement;
@@ -18,8 +18,7 @@ pub use self::fault::Fault;
 use self::listeners::Listeners;
 use crate::config::up::Up;
 use crate::limits::STOP_TIMEOUT;
-use crate::signals::Signals;
-use crate::{open_files, output};
+use crate::output;
 
 /// The exit code of a process that a second signal ended (128 + SIGINT).
 const ENDED_BY_SIGNAL: i32 = 130;
@@ -31,28 +30,18 @@ const ENDED_BY_SIGNAL: i32 = 130;
 pub async fn run(up: &Up) -> Result<(), Fault> {
     telemetry::install_log(&up.log, up.log_format.into()).map_err(|_| Fault::Log(up.log.clone()))?;
     telemetry::install_metrics();
-    crash_on_panic();
-    open_files::raise();
+    process::crash_on_panic();
+    process::raise_open_files();
     let mut signals = Signals::take().map_err(Fault::Signals)?;
     let store = open(up)?;
     let stores = store.stores();
     let listeners = Listeners::bind(up).await?;
-    let map = shards::agree(&stores, listeners.node_urls(up)).await?;
+    let map = shard_map::agree(&stores, listeners.node_urls(up)).await?;
     output::line(Announcement::of(up, &listeners, &map).to_string()).map_err(Fault::Output)?;
     let cluster = Cluster::start(stores, map, listeners);
     signals.next().await;
     stop(cluster, store, signals).await;
     Ok(())
-}
-
-/// A panic is a bug that may leave a partition without its task, and nobody would notice. A crash is noticed, and what was
-/// accepted survives it.
-fn crash_on_panic() {
-    let report = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        report(panic);
-        std::process::abort();
-    }));
 }
 
 /// Opens the data directory, with the partitions it has unless some were asked for.

@@ -1,17 +1,23 @@
-//! Everything about HTTP that publisher and node share, and nothing about notifications.
+//! Everything that publisher and node share as servers, and nothing about notifications.
 //!
 //! In the order of a request: a connection is taken in ([`accept`]), its body is read ([`body`]), what can't be answered
-//! becomes a problem ([`problem`]); and beside the requests the time ([`clock`]) and what is told about the process
-//! ([`telemetry`]). Which paths there are, and whether a server is ready, is each server's own business.
+//! becomes a problem ([`problem`]); and beside the requests the time ([`clock`]), what a process is to the system ([`process`]), what
+//! it tells about itself ([`telemetry`]), which nodes there are ([`shard_map`]), and how Kafka and Redis are reached
+//! (`services`). Which paths there are, and whether a server is ready, is each server's own business.
 
 pub mod accept;
 pub mod body;
 pub mod problem;
 
 mod locate;
+pub mod shard_map;
 
 pub mod clock;
+pub mod process;
 pub mod telemetry;
+
+#[cfg(feature = "services")]
+pub mod services;
 
 pub mod limits;
 

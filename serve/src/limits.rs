@@ -35,3 +35,12 @@ pub const STORE_RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// How often histograms are folded; without it the exporter keeps every sample.
 pub const METRICS_UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How often a process looks whether the shard map has changed, beside being told so.
+pub const MAP_LOOK_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long a process that starts waits for Kafka and Redis before it gives up: they may be starting too.
+pub const SERVICES_WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// How often it tries.
+pub const SERVICES_RETRY_INTERVAL: Duration = Duration::from_secs(1);

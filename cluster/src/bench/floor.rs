@@ -10,14 +10,14 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::config::bench::Floor;
-use crate::{open_files, output};
+use crate::output;
 
 /// `peal floor`: until stdin ends.
 ///
 /// # Errors
 /// When a socket can't be served.
 pub async fn run(floor: &Floor) -> io::Result<()> {
-    open_files::raise();
+    peal_serve::process::raise_open_files();
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     output::line(listener.local_addr()?.port().to_string())?;
     let frame = vec![b'x'; floor.frame_bytes];

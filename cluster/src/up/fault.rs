@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
 use peal_proto::shard::InvalidShardMap;
+use peal_serve::shard_map::AgreeError;
 use peal_store::StoreError;
 use peal_store::embedded::OpenError;
 
@@ -40,10 +41,19 @@ pub enum Fault {
     },
     /// The shard map can't be read or written.
     #[error("the shard map can't be kept")]
-    Shards(#[from] StoreError),
+    Shards(#[source] StoreError),
     /// The announcement can't be printed.
     #[error("stdout can't be written")]
     Output(#[source] io::Error),
+}
+
+impl From<AgreeError> for Fault {
+    fn from(error: AgreeError) -> Self {
+        match error {
+            AgreeError::Invalid(error) => Self::Map { error },
+            AgreeError::Store(error) => Self::Shards(error),
+        }
+    }
 }
 
 impl From<OpenError> for Fault {

@@ -1,0 +1,83 @@
+//! `peal-publisher`: takes events in and fans them out, on Kafka and Redis.
+//!
+//! Owns the order in which a publisher's process starts and stops; what a publisher does is the library's.
+
+mod flags;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use peal_publisher::{Publisher, Settings};
+use peal_serve::process::{self, Signals, remark};
+use peal_serve::{Clock, ConnectionLimits, services, shard_map, telemetry};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::flags::Flags;
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() -> ExitCode {
+    let flags = Flags::parse();
+    let done = tokio::runtime::Runtime::new().context("the runtime could not be started").and_then(|runtime| {
+        runtime.block_on(run(&flags)) // what is left is ended with the process
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            remark(format!("peal-publisher: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(flags: &Flags) -> Result<()> {
+    flags.log.install()?;
+    process::crash_on_panic();
+    process::raise_open_files();
+    let mut signals = Signals::take().context("the signals that stop a process can't be taken")?;
+    let listener = peal_serve::listen(flags.listen).await;
+    let listener = listener.with_context(|| format!("can't listen on {}; choose another --listen", flags.listen))?;
+    let opening = async {
+        let stores = services::open(&flags.kafka, &flags.redis).await?;
+        let map = shard_map::first(&*stores.shards).await.context("the shard map can't be read")?;
+        anyhow::Ok((stores, map))
+    };
+    let (stores, map) = tokio::select! {
+        opened = opening => opened?,
+        () = signals.next() => return Ok(()),
+    };
+    let shards = Arc::clone(&stores.shards);
+    let (nodes, partitions, epoch) = (map.nodes(), map.partitions(), map.epoch());
+    let (sender, map) = watch::channel(map);
+    let publisher = Publisher::new(stores, map, Clock::system(), Settings::default());
+    remark(format!("publisher at http://{}: {partitions} partitions on {nodes} nodes, epoch {epoch}", flags.listen));
+
+    let stop = CancellationToken::new();
+    let serving = peal_serve::serve(listener, publisher.router(), ConnectionLimits::default(), stop.clone());
+    let upkeep = telemetry::keep_metrics(stop.clone());
+    let following = shard_map::follow(&*shards, &sender, &stop);
+    let stopping = async {
+        signals.next().await;
+        remark("publisher is leaving; once more to stop at once");
+        stop.cancel();
+    };
+    let running = async { tokio::join!(serving, upkeep, following, publisher.run(stop.clone()), stopping) };
+    tokio::select! {
+        _ = running => remark("publisher has left"),
+        () = twice(&stop) => remark("publisher was stopped at once"),
+    }
+    Ok(())
+}
+
+/// Until a second signal after the stop.
+async fn twice(stop: &CancellationToken) {
+    stop.cancelled().await;
+    match Signals::take() {
+        Ok(mut signals) => signals.next().await,
+        Err(_) => std::future::pending().await,
+    }
+}
