@@ -152,5 +152,5 @@ for broker in $(seq "$BROKERS"); do wait_for "kafka-$broker" broker_answers "kaf
 wait_for redis redis_answers
 
 addresses=$(for broker in $(seq "$BROKERS"); do echo "127.0.0.1:$(kafka_port "$broker")"; done | paste -sd,)
-echo "export PEAL_KAFKA=$addresses"
+echo "export PEAL_BROKERS=$addresses"
 echo "export PEAL_REDIS=redis://127.0.0.1:$REDIS_PORT"
