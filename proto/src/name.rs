@@ -52,6 +52,8 @@ pub const CANARY_HEADER: &str = "canary";
 /// The WebSocket subprotocol.
 pub const SUBPROTOCOL: &str = "peal.v1";
 
+/// Since when the members are kept; gone when they may be.
+pub const MEMBERS_SINCE_KEY: &str = "peal:members:since";
 /// Where the shard map is kept.
 pub const SHARDS_KEY: &str = "peal:shards";
 /// Published to when another shard map was stored; what is said there does not matter.

@@ -53,7 +53,8 @@ pub trait Members: Send + Sync + 'static {
     /// Removes users; durable when answered. How many were members before.
     async fn remove(&self, community: CommunityId, users: Vec<UserId>) -> Result<u64, StoreError>;
 
-    /// Every user who is a member from the start of a scan to its end is given at least once.
+    /// Every user who is a member from the start of a scan to its end is given at least once. A community whose members may
+    /// have been lost is [`StoreError::Unavailable`], and never one without members.
     async fn scan(&self, community: CommunityId, from: Option<ScanCursor>) -> Result<MembersPage, StoreError>;
 
     /// How many members there are.

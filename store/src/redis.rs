@@ -127,7 +127,7 @@ impl Redis {
     pub fn stores(&self, log: Arc<dyn Log>) -> Stores {
         let (push, known) = (Arc::clone(&self.push), Arc::clone(&self.known));
         Stores {
-            members: Arc::new(RedisMembers::new(self.connection("members"), push, known)),
+            members: Arc::new(RedisMembers::new(self.connection("members"), push, known, Arc::clone(&log))),
             statuses: Arc::new(RedisStatuses::new(self.connection("statuses"), self.settings.status_age_max)),
             inbox: Arc::new(RedisInbox::new(self.connection("inbox"), log.generation(), self.settings.retention)),
             shards: Arc::new(RedisShards::new(self.connection("shard map"), self.push.watch())),
@@ -150,6 +150,7 @@ impl Redis {
 }
 
 /// The shared connection in the hands of one store.
+#[derive(Clone)]
 pub(crate) struct Connection {
     manager: ConnectionManager,
     store: &'static str,

@@ -29,10 +29,10 @@ pub(crate) enum Effect {
     Read { from: Position },
     /// Claim an event for its copy: [`Machine::handle_claim`].
     Claim { event: EventId, origin: Origin },
-    /// Make a member: [`Machine::handle_joined`].
-    Join { community: CommunityId, user: UserId },
     /// Read the next members: [`Machine::handle_page`].
     Scan { community: CommunityId, from: Option<ScanCursor> },
+    /// Make a member: [`Machine::handle_joined`].
+    Join { community: CommunityId, user: UserId },
     /// Write a slice with its commit: [`Machine::handle_written`].
     Write { records: Vec<NewRecord>, commit: Commit },
     /// Say how far events are, all true by now: [`Machine::handle_reported`].
@@ -68,8 +68,8 @@ enum State {
     Closed,
     Reading,
     Claiming(Box<Work>),
-    Joining(Box<Work>, UserId),
     Scanning { work: Box<Work>, from: Option<ScanCursor>, roll: Roll },
+    Joining { work: Box<Work>, user: UserId, roll: Roll },
     Sealed { records: Vec<NewRecord>, commit: Commit, after: After },
     Writing(After),
     Reporting(After),
@@ -109,8 +109,8 @@ impl Machine {
                 let origin = Origin { partition: self.partition, offset: work.offset };
                 Effect::Claim { event: work.id(), origin }
             }
-            State::Joining(work, user) => Effect::Join { community: work.event.community, user: *user },
             State::Scanning { work, from, .. } => Effect::Scan { community: work.event.community, from: *from },
+            State::Joining { work, user, .. } => Effect::Join { community: work.event.community, user: *user },
             State::Reporting(After { statuses, again, .. }) => {
                 Effect::Report { statuses: statuses.clone(), again: *again }
             }
@@ -152,15 +152,9 @@ impl Machine {
     pub(crate) fn handle_claim(&mut self, claim: Claim) {
         let State::Claiming(work) = self.take() else { return };
         match claim {
-            Claim::Ours => self.state = first_step(work),
+            Claim::Ours => self.state = scanning(work),
             Claim::Duplicate => self.pass(work.offset),
         }
-    }
-
-    /// The joiner is a member.
-    pub(crate) fn handle_joined(&mut self) {
-        let State::Joining(work, _) = self.take() else { return };
-        self.state = State::Scanning { work, from: None, roll: Roll::default() };
     }
 
     /// Some of the members.
@@ -171,6 +165,17 @@ impl Machine {
             self.state = State::Scanning { work, from: page.next, roll };
             return;
         }
+        match work.event.join {
+            // Behind the members, because a set that was lost is no more to be seen once somebody is in it again.
+            Some(join) => self.state = State::Joining { work, user: join.user, roll },
+            None => self.expand(Box::new(Expansion::of(work, roll))),
+        }
+    }
+
+    /// The joiner is a member.
+    pub(crate) fn handle_joined(&mut self) {
+        let State::Joining { work, user, mut roll } = self.take() else { return };
+        roll.add(&[user]);
         self.expand(Box::new(Expansion::of(work, roll)));
     }
 
@@ -226,7 +231,7 @@ impl Machine {
             Err(poison) => return Some(State::Burying(Letter::of(record, self.partition, poison))),
         };
         let work = Box::new(Work { event, offset, part: self.resumed.part_of(offset) });
-        Some(if work.part.is_some() { first_step(work) } else { State::Claiming(work) })
+        Some(if work.part.is_some() { scanning(work) } else { State::Claiming(work) })
     }
 
     /// Done with the record at this offset, on to the next.
@@ -256,10 +261,6 @@ impl Machine {
     }
 }
 
-/// Who joins is a member before the members are read.
-fn first_step(work: Box<Work>) -> State {
-    match work.event.join {
-        Some(join) => State::Joining(work, join.user),
-        None => State::Scanning { work, from: None, roll: Roll::default() },
-    }
+fn scanning(work: Box<Work>) -> State {
+    State::Scanning { work, from: None, roll: Roll::default() }
 }

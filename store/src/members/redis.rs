@@ -2,9 +2,10 @@
 //!
 //! A small community is read at once and kept until Redis tells that it has changed ([`cache`]); every other one is read
 //! through in pages, as a million members at once would hold up everything behind them. When Redis can't tell, nothing is
-//! kept. Somebody else writes these sets, so a member that is no user is left out and counted, and the others are given.
+//! kept. A set that is not there may have been lost, which [`keeping`] finds out. Somebody else writes these sets, so a member that is no user is left out and counted, and the others are given.
 
 mod cache;
+mod keeping;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,10 +15,11 @@ use peal_proto::{CommunityId, UserId};
 use redis::Cmd;
 
 use self::cache::Cache;
+use self::keeping::Keeping;
 use super::{MEMBERS_PAGE_MAX, Members, MembersPage, ScanCursor};
 use crate::redis::Connection;
 use crate::redis::push::{Heard, Push};
-use crate::{StoreError, clock};
+use crate::{Log, StoreError, clock};
 
 /// Members asked for at once. Redis gives some more, as it takes its buckets whole.
 const SCAN_COUNT: usize = MEMBERS_PAGE_MAX / 2;
@@ -102,16 +104,26 @@ pub(crate) struct RedisMembers {
     connection: Connection,
     push: Arc<Push>,
     known: Arc<Known>,
+    keeping: Keeping,
     hits: Counter,
     misses: Counter,
     skipped: Counter,
 }
 
 impl RedisMembers {
-    pub(crate) fn new(connection: Connection, push: Arc<Push>, known: Arc<Known>) -> Self {
+    pub(crate) fn new(connection: Connection, push: Arc<Push>, known: Arc<Known>, log: Arc<dyn Log>) -> Self {
+        let keeping = Keeping::new(connection.clone(), log);
         let [hits, misses] =
             ["hit", "miss"].map(|found| metrics::counter!("peal_members_cache_total", "found" => found));
-        Self { connection, push, known, hits, misses, skipped: metrics::counter!("peal_members_skipped_total") }
+        Self {
+            connection,
+            push,
+            known,
+            keeping,
+            hits,
+            misses,
+            skipped: metrics::counter!("peal_members_skipped_total"),
+        }
     }
 
     fn key(&self, community: CommunityId) -> String {
@@ -195,14 +207,20 @@ impl Members for RedisMembers {
     }
 
     async fn scan(&self, community: CommunityId, from: Option<ScanCursor>) -> Result<MembersPage, StoreError> {
-        if from.is_none()
-            && let Some(users) = self.small(community).await
-        {
-            return Ok(MembersPage { users: users.to_vec(), next: None });
+        if from.is_none() {
+            if !self.keeping.is_sure().await? {
+                self.known.lock().lost();
+            }
+            if let Some(users) = self.small(community).await {
+                return Ok(MembersPage { users: users.to_vec(), next: None });
+            }
         }
         let mut scan = self.on("SSCAN", community);
         scan.arg(from.map_or(0, ScanCursor::get)).arg("COUNT").arg(SCAN_COUNT);
         let (next, members): (u64, Vec<Vec<u8>>) = self.connection.run(&scan).await?;
+        if from.is_none() && next == 0 && members.is_empty() {
+            self.keeping.check_empty().await?;
+        }
         Ok(MembersPage { users: self.users(community, &members), next: (next > 0).then(|| ScanCursor::new(next)) })
     }
 

@@ -6,10 +6,12 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use peal_proto::{CommunityId, ShardMap, UserId};
+use peal_proto::name::FANOUT_GROUP;
+use peal_proto::{CommunityId, Offset, Partition, Position, ShardMap, Topic, UserId};
 use peal_store::conformance::RETENTION;
+use peal_store::log::{Commit, Source};
 use peal_store::members::MEMBERS_PAGE_MAX;
-use peal_store::{Members, Stores};
+use peal_store::{Members, StoreError, Stores};
 
 use super::server::Server;
 use super::{simulation, user};
@@ -194,4 +196,42 @@ async fn another_shard_map_is_told_to_every_process() {
         };
         tokio::time::timeout(HEARD_TIME_MAX, looking).await.expect("nothing is told");
     }
+}
+
+async fn is_refused(members: &Arc<dyn Members>) {
+    let refused = async {
+        loop {
+            match members.scan(community(), None).await {
+                Err(StoreError::Unavailable { reason, .. }) => return reason,
+                Err(other) => panic!("{other}"),
+                Ok(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        }
+    };
+    let reason = tokio::time::timeout(HEARD_TIME_MAX, refused).await.expect("a lost set is taken for an empty one");
+    assert!(reason.contains("to put them back"), "{reason}");
+}
+
+#[tokio::test]
+async fn members_that_were_lost_are_waited_for_and_never_taken_to_be_none() {
+    let server = Server::start().await;
+    let members = stores(&server).await.members;
+    assert_eq!(all(&members).await, users([]), "a new cluster has lost nothing");
+    server.cli(&["SADD", KEY, "1", "2"]);
+    assert_eq!(all(&members).await, users([1, 2]));
+    server.cli(&["FLUSHALL"]);
+    is_refused(&members).await;
+    server.cli(&["SADD", KEY, "1", "2", "3"]);
+    until(&members, &users([1, 2, 3])).await;
+}
+
+#[tokio::test]
+async fn a_process_that_starts_on_an_empty_redis_knows_from_the_log_that_it_had_members() {
+    let server = Server::start().await;
+    let log = simulation().stores().log;
+    let source = Source { group: FANOUT_GROUP, topic: Topic::Events, partition: Partition::new(1) };
+    let commit = Commit { position: Position::at(Offset::new(5)), metadata: String::new() };
+    log.commit(source, commit).await.unwrap();
+    let members = server.connect(RETENTION).await.stores(log).members;
+    is_refused(&members).await;
 }

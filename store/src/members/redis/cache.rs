@@ -126,6 +126,11 @@ impl Cache {
     /// Changes may have been missed, and may be until they are listened to again.
     pub(super) fn missed(&mut self) {
         self.listens = false;
+        self.lost();
+    }
+
+    /// Whatever is known may be gone; changes of what is read from now on are told as before.
+    pub(super) fn lost(&mut self) {
         self.misses += 1;
         self.recent = Shelf::default();
         self.older = Shelf::default();
