@@ -18,12 +18,16 @@ TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
 CHROMIUM ?= /usr/bin/chromium
 export CHROMIUM
 
-.PHONY: help run test check bench services services-down test-services test-rust test-browser format lint docs has-rust has-node has-chromium
+# The cluster on Kafka and Redis: peal-node, peal-publisher, and `peal` with `topics`.
+CLUSTER := --package peal-node --package peal-publisher --package peal-cluster --bins \
+	--features peal-node/bin,peal-publisher/bin,peal-cluster/services
+
+.PHONY: help run cluster test check bench services services-down test-services test-rust test-browser format lint docs has-rust has-node has-chromium
 
 help: ## Say what there is
 	@echo "Peal: everybody in a community is told what happened in it, once, in order."
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo 'make run ARGS="--nodes 6 --port 8000" passes words on to `peal up`, and so does make bench to `peal bench`;'
 	@echo 'cargo run --release -p peal-cluster -- --help says which there are.'
@@ -31,6 +35,10 @@ help: ## Say what there is
 run: has-rust ## Build and run a cluster at http://127.0.0.1:7000; the first build takes some minutes
 	@cargo build --release --package peal-cluster
 	@exec "$(TARGET_DIR)/release/peal" up $(ARGS)
+
+cluster: has-rust ## The same on a real Kafka and Redis, each part a process of its own
+	@cargo build --release $(CLUSTER)
+	@BIN="$(TARGET_DIR)/release" exec services/cluster.sh
 
 test: test-rust test-browser ## Run all tests, those of the page in a real browser among them; under ten minutes
 
@@ -40,7 +48,7 @@ bench: has-rust ## Measure memory, throughput and latency on this machine; two t
 	@cargo build --release --package peal-cluster
 	@"$(TARGET_DIR)/release/peal" bench $(ARGS)
 
-services: ## Start a real Kafka and a real Redis on loopback (BROKERS=3 for three brokers)
+services: ## Start a real Kafka and a real Redis on loopback (make services BROKERS=3 for three brokers)
 	@services/up.sh
 
 services-down: ## Stop them again

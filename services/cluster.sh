@@ -18,6 +18,8 @@ stop() {
     wait
 }
 trap stop EXIT
+# In groups of their own: Ctrl-C is for this script, which asks each of them once.
+set -m
 trap 'exit 130' INT
 trap 'exit 143' TERM
 for node in $(seq 0 $((NODES - 1))); do
