@@ -148,6 +148,17 @@ impl Machine {
         self.advance();
     }
 
+    /// No event has come for a long time: the commit is written again, so that the log does not forget it.
+    pub(crate) fn handle_quiet(&mut self) {
+        let State::Reading = self.take() else { return };
+        if self.position != self.resumed.position {
+            return self.write(None);
+        }
+        // As it was found: an event may be half told.
+        let after = After { statuses: Vec::new(), again: false, rest: None };
+        self.state = State::Sealed { records: Vec::new(), commit: self.resumed.commit(), after };
+    }
+
     /// Whether the copy counts.
     pub(crate) fn handle_claim(&mut self, claim: Claim) {
         let State::Claiming(work) = self.take() else { return };

@@ -32,6 +32,8 @@ enum Post {
 #[derive(Debug, Clone, Copy)]
 enum Fate {
     Answered,
+    /// Nothing to read came for a day, if that is what was waited for.
+    Quiet,
     /// The store did it, or did not, and the worker does not learn which.
     Lost {
         done: bool,
@@ -64,6 +66,7 @@ fn posts() -> impl Strategy<Value = Post> {
 fn fates() -> impl Strategy<Value = Fate> {
     prop_oneof![
         6 => Just(Fate::Answered),
+        1 => Just(Fate::Quiet),
         1 => any::<bool>().prop_map(|done| Fate::Lost { done }),
         1 => any::<bool>().prop_map(|done| Fate::Crash { done }),
     ]
@@ -228,7 +231,8 @@ fn run(scenario: &Scenario) -> World {
             return world;
         }
         match fates.next().copied().unwrap_or(Fate::Answered) {
-            Fate::Answered => feed(&mut machine, world.perform(effect, scenario)),
+            Fate::Quiet if matches!(effect, Effect::Read { .. }) => machine.handle_quiet(),
+            Fate::Answered | Fate::Quiet => feed(&mut machine, world.perform(effect, scenario)),
             Fate::Lost { done } => {
                 if done {
                     world.perform(effect, scenario);

@@ -18,6 +18,7 @@ use super::letter::Letter;
 use super::machine::{Effect, Machine};
 use super::pulse::{Beat, Pulse};
 use super::slice::SliceLimits;
+use crate::limits::COMMIT_AGE_MAX;
 
 /// The fan-out of one partition.
 pub(super) struct Worker {
@@ -89,10 +90,10 @@ impl Worker {
     async fn perform(&mut self, effect: Effect) -> Result<(), StoreError> {
         match effect {
             Effect::Open => self.open().await?,
-            Effect::Read { from } => {
-                let records = self.read(from).await?;
-                self.machine.handle_records(records);
-            }
+            Effect::Read { from } => match tokio::time::timeout(COMMIT_AGE_MAX, self.read(from)).await {
+                Ok(records) => self.machine.handle_records(records?),
+                Err(_) => self.machine.handle_quiet(),
+            },
             Effect::Claim { event, origin } => {
                 let claim = self.stores.statuses.claim(&event, origin, self.clock.now()).await?;
                 count_duplicate(claim);
