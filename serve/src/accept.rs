@@ -51,7 +51,8 @@ impl Default for ConnectionLimits {
     }
 }
 
-/// A TCP listener whose connections send small frames at once (`TCP_NODELAY`).
+/// A TCP listener whose connections send small frames at once (`TCP_NODELAY`), and whose kernel takes little ahead of what it
+/// can send (`TCP_NOTSENT_LOWAT`, tcp(7)): what a slow client has not read is counted here, and not hidden in the kernel.
 pub type Tcp = TapIo<TcpListener, fn(&mut TcpStream)>;
 
 /// Listens on a TCP address; port 0 takes any free one.
@@ -59,13 +60,24 @@ pub type Tcp = TapIo<TcpListener, fn(&mut TcpStream)>;
 /// # Errors
 /// When the address can't be bound.
 pub async fn listen(address: SocketAddr) -> io::Result<Tcp> {
-    Ok(TcpListener::bind(address).await?.tap_io(send_at_once))
+    Ok(TcpListener::bind(address).await?.tap_io(tune))
 }
 
-fn send_at_once(stream: &mut TcpStream) {
-    if let Err(error) = stream.set_nodelay(true) {
+fn tune(stream: &mut TcpStream) {
+    if let Err(error) = stream.set_nodelay(true).and_then(|()| hold_little(stream)) {
         tracing::debug!(%error, "a connection was gone before it was served");
     }
+}
+
+#[cfg(target_os = "linux")]
+fn hold_little(stream: &TcpStream) -> io::Result<()> {
+    socket2::SockRef::from(stream).set_tcp_notsent_lowat(limits::UNSENT_BYTES)
+}
+
+/// Elsewhere the kernel's own limit has to do.
+#[cfg(not(target_os = "linux"))]
+fn hold_little(_: &TcpStream) -> io::Result<()> {
+    Ok(())
 }
 
 /// Serves `router` to whoever connects, until `stop`; then finishes the requests under way, within
@@ -311,5 +323,24 @@ mod tests {
         assert!(text.starts_with("HTTP/1.1 413 ") && text.contains("at most 65536 bytes"), "{text}");
         stop.cancel();
         served.await.unwrap();
+    }
+
+    #[tokio::test]
+    #[cfg(target_os = "linux")]
+    async fn what_a_client_does_not_read_is_not_hidden_in_the_kernel() {
+        const HIDDEN_MAX: usize = 256 * 1024;
+        let mut listener = listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let client = tokio::net::TcpSocket::new_v4().unwrap();
+        client.set_recv_buffer_size(4 * 1024).unwrap();
+        let (client, (server, _)) =
+            tokio::join!(client.connect(listener.local_addr().unwrap()), Listener::accept(&mut listener));
+        let (mut taken, frames) = (0, [b'x'; 16 * 1024]);
+        // The kernel sends what the client has room for at first; after that nothing goes on.
+        while tokio::time::timeout(Duration::from_millis(200), server.writable()).await.is_ok() {
+            taken += server.try_write(&frames).unwrap_or_default();
+            assert!(taken < HIDDEN_MAX, "the kernel has taken {taken} bytes");
+        }
+        assert!(taken > 0);
+        drop(client);
     }
 }

@@ -44,3 +44,7 @@ pub const SERVICES_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// How often it tries.
 pub const SERVICES_RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Bytes the kernel takes of a connection ahead of what it can send; by default it takes megabytes. Several frames of the
+/// largest size, and a quarter of what a node keeps for a slow socket.
+pub const UNSENT_BYTES: u32 = 64 * 1024;

@@ -202,7 +202,11 @@ fn may_pass(error: &StoreError) -> bool {
 }
 
 fn report(concern: &Concern) {
-    tracing::error!(%concern, "this redis is not safe to use as it is configured");
+    if concern.is_unsafe() {
+        tracing::error!(%concern, "this redis is not safe to use as it is configured");
+    } else {
+        tracing::warn!(%concern, "this redis could be configured better");
+    }
     metrics::gauge!("peal_redis_concerns").increment(1);
 }
 
