@@ -22,7 +22,7 @@ export CHROMIUM
 CLUSTER := --package peal-node --package peal-publisher --package peal-cluster --bins \
 	--features peal-node/bin,peal-publisher/bin,peal-cluster/services
 
-.PHONY: help run cluster test check bench services services-down test-services test-rust test-browser format lint docs has-rust has-node has-chromium
+.PHONY: help run cluster test check bench bench-services services services-down test-services test-rust test-browser format lint docs has-rust has-node has-chromium
 
 help: ## Say what there is
 	@echo "Peal: everybody in a community is told what happened in it, once, in order."
@@ -47,6 +47,13 @@ check: format lint docs test ## Everything that has to hold before a commit: for
 bench: has-rust ## Measure memory, throughput and latency on this machine; two to three minutes
 	@cargo build --release --package peal-cluster
 	@"$(TARGET_DIR)/release/peal" bench $(ARGS)
+
+bench-services: has-rust ## Measure the nodes of a cluster on a real Kafka and Redis, beside librdkafka alone
+	@cargo build --release $(CLUSTER)
+	@cargo build --release --package peal-store --features kafka --example kafka_floor
+	@eval "$$(services/up.sh)"; trap services/down.sh EXIT; \
+		redis-cli -u "$$PEAL_REDIS/9" flushdb > /dev/null; \
+		"$(TARGET_DIR)/release/peal" bench --services --redis "$$PEAL_REDIS/9" $(ARGS)
 
 services: ## Start a real Kafka and a real Redis on loopback (make services BROKERS=3 for three brokers)
 	@services/up.sh

@@ -19,6 +19,13 @@ stop() {
     rm -f "$file"
 }
 
+if [ -f "$RUN/compose" ]; then
+    wipe=()
+    [ "${1:-}" = --wipe ] && wipe=(--volumes)
+    docker compose -f "$SERVICES/compose.yaml" down "${wipe[@]}" >&2
+    rm -f "$RUN/compose"
+fi
+
 # All brokers at once: the last of three could not stop in order without the others.
 for file in "$RUN"/*.pid; do
     [ -e "$file" ] && stop "$file" &

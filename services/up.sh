@@ -18,8 +18,20 @@ require() {
         fi
     fi
     [ ${#missing[@]} = 0 ] && return
-    printf 'missing: %s\n' "${missing[@]}" >&2
+    if [ "$BROKERS" = 1 ] && docker compose version > /dev/null 2>&1; then
+        in_containers
+        exit
+    fi
+    printf 'missing: %s\n' "${missing[@]}" "or, instead of all these: docker compose" >&2
     exit 1
+}
+
+# Kafka and Redis as containers; down.sh looks for the mark.
+in_containers() {
+    echo "${missing[0]%% *} is missing here; Kafka and Redis run as containers" >&2
+    touch "$RUN/compose"
+    KAFKA_PORT=$KAFKA_PORT REDIS_PORT=$REDIS_PORT docker compose -f "$SERVICES/compose.yaml" up --detach --wait >&2
+    say_addresses
 }
 
 install_redis() {
@@ -117,7 +129,8 @@ start_redis() {
     port_is_free "$REDIS_PORT" || fail "port $REDIS_PORT is taken by another program; choose another with REDIS_PORT"
     mkdir -p "$RUN/redis"
     start redis redis-server --bind 127.0.0.1 --port "$REDIS_PORT" --dir "$RUN/redis" --save '' \
-        --appendonly yes --appendfsync everysec --maxmemory-policy noeviction
+        --appendonly yes --appendfsync everysec --maxmemory-policy noeviction \
+        --stream-node-max-bytes 512 # what a user's first notification takes; 4096 by default
 }
 
 # wait_for <name> <command…>: until the command succeeds, or the service dies, or it takes too long.
@@ -135,10 +148,17 @@ wait_for() {
 broker_answers() { grep -q 'Kafka Server started' "$RUN/$1.log"; }
 redis_answers() { [ "$(redis-cli -h 127.0.0.1 -p "$REDIS_PORT" ping 2> /dev/null)" = PONG ]; }
 
+say_addresses() {
+    local addresses
+    addresses=$(for broker in $(seq "$BROKERS"); do echo "127.0.0.1:$(kafka_port "$broker")"; done | paste -sd,)
+    echo "export PEAL_BROKERS=$addresses"
+    echo "export PEAL_REDIS=redis://127.0.0.1:$REDIS_PORT"
+}
+
 [ "$BROKERS" = 1 ] || [ "$BROKERS" = 3 ] || fail "BROKERS is 1 or 3, not $BROKERS"
-require
 mkdir -p "$RUN"
 RUN=$(cd "$RUN" && pwd)
+require
 JARS=$RUN/jars
 if [ -f "$RUN/brokers" ] && [ "$(cat "$RUN/brokers")" != "$BROKERS" ]; then
     fail "$RUN was made for $(cat "$RUN/brokers") broker(s), not $BROKERS; services/down.sh --wipe empties it"
@@ -151,6 +171,4 @@ for broker in $(seq "$BROKERS"); do start_broker "$broker"; done
 for broker in $(seq "$BROKERS"); do wait_for "kafka-$broker" broker_answers "kafka-$broker"; done
 wait_for redis redis_answers
 
-addresses=$(for broker in $(seq "$BROKERS"); do echo "127.0.0.1:$(kafka_port "$broker")"; done | paste -sd,)
-echo "export PEAL_BROKERS=$addresses"
-echo "export PEAL_REDIS=redis://127.0.0.1:$REDIS_PORT"
+say_addresses
