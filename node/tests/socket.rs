@@ -12,7 +12,7 @@ use peal_node::Node;
 use peal_node::limits::Limits;
 use peal_proto::frame::GapReason;
 use peal_proto::frame::NodeFrame;
-use peal_proto::{CloseCode, NodeId, Partition, ShardMap, Topic};
+use peal_proto::{CloseCode, NodeId, Partition, Position, ShardMap, Topic};
 use peal_serve::{Clock, ConnectionLimits};
 use peal_store::inbox::Retention;
 use peal_store::leases::Holder;
@@ -353,6 +353,28 @@ async fn live_delivery_goes_on_without_the_inbox_and_readiness_says_so() {
 }
 
 #[tokio::test]
+async fn a_node_is_ready_once_it_hears_its_canaries_which_nobody_sees_and_not_when_it_is_deaf() {
+    let canaries = Limits { canary_interval: Some(Duration::from_millis(300)), ..Limits::default() };
+    let node = node(canaries).await; // which waits until it is ready
+    let mut client = node.connect("user=2").await;
+    client.hello().await;
+    let heard = node.services.stores().log.end(Topic::Notifications, Partition::new(2)).await.unwrap();
+    assert_ne!(heard, Position::START, "a canary is a record");
+    node.notify([2], "e1").await;
+    assert_eq!(client.notification().await.0, "e1:2");
+    node.services.break_down(Store::Log, Outage::Hang);
+    let deaf = async {
+        while !node.get("/readyz").await.contains(r#""deaf":2"#) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), deaf).await.unwrap();
+    assert!(node.get("/readyz").await.starts_with("HTTP/1.1 503"));
+    node.services.heal(Store::Log);
+    while !node.get("/readyz").await.starts_with("HTTP/1.1 200") {}
+}
+
+#[tokio::test]
 async fn a_record_that_is_no_notification_goes_to_the_dead_letters_and_blocks_nothing() {
     let bench = node(Limits::default()).await;
     let mut client = bench.connect("user=2").await;
@@ -368,7 +390,7 @@ async fn a_record_that_is_no_notification_goes_to_the_dead_letters_and_blocks_no
     log.append(Topic::Notifications, records).await.unwrap();
     bench.notify([2], "behind").await;
     assert_eq!(client.notification().await.0, "behind:2");
-    let mut letters = log.reader(Topic::DeadLetters, Partition::new(2), peal_proto::Position::START).await.unwrap();
+    let mut letters = log.reader(Topic::DeadLetters, Partition::new(2), Position::START).await.unwrap();
     let mut reasons = Vec::new();
     while reasons.len() < 2 {
         for letter in letters.next().await.unwrap() {
