@@ -11,6 +11,9 @@ SHELL := bash
 ARGS ?=
 # Goes to the tests of the Rust crates: make test TESTS="-p peal-node a_silent_client"
 TESTS ?= --workspace
+# Goes to the table of failures: which rows, and where to write it.
+ROWS ?=
+TABLE ?=
 # What needs no services: Kafka and Redis are built and tested beside the real ones.
 FEATURES := --features peal-store/embedded,peal-store/conformance
 
@@ -19,10 +22,11 @@ CHROMIUM ?= /usr/bin/chromium
 export CHROMIUM
 
 # The cluster on Kafka and Redis: peal-node, peal-publisher, and `peal` with `topics`.
-CLUSTER := --package peal-node --package peal-publisher --package peal-cluster --bins \
-	--features peal-node/bin,peal-publisher/bin,peal-cluster/services
+ON_SERVICES := peal-node/bin,peal-publisher/bin,peal-cluster/services
+CLUSTER := --package peal-node --package peal-publisher --package peal-cluster --bins --features $(ON_SERVICES)
 
-.PHONY: help run cluster test check bench bench-services services services-down test-services test-rust test-browser format lint docs has-rust has-node has-chromium
+.PHONY: help run cluster test check bench bench-services services services-down test-services test-rust test-browser test-conformance \
+	test-failures format lint lint-services docs has-rust has-node has-chromium
 
 help: ## Say what there is
 	@echo "Peal: everybody in a community is told what happened in it, once, in order."
@@ -61,9 +65,7 @@ services: ## Start a real Kafka and a real Redis on loopback (make services BROK
 services-down: ## Stop them again
 	@services/down.sh
 
-test-services: has-rust ## Run the stores' conformance suite on a real Kafka and a real Redis
-	@eval "$$(services/up.sh)"; trap services/down.sh EXIT; \
-		cargo test --package peal-store --features kafka,redis,conformance --test kafka --test redis
+test-services: lint-services test-conformance test-failures ## Kill Kafka, Redis, nodes and publishers for real; under 25 minutes
 
 # The parts of `make test` and `make check`, each of use alone.
 
@@ -75,11 +77,23 @@ test-browser: has-rust has-node has-chromium
 	cd browser && npm ci --no-audit --no-fund --silent && npm run --silent check
 	cd browser && PEAL_BIN="$(TARGET_DIR)/debug/peal" npm run --silent e2e
 
+test-conformance: has-rust
+	@eval "$$(services/up.sh)"; trap services/down.sh EXIT; \
+		cargo test --package peal-store --features kafka,redis,conformance --test kafka --test redis
+
+# One row: make test-failures ROWS=redis_empty. With TABLE=docs/failure.md the table is written there.
+test-failures: has-rust
+	cargo build $(CLUSTER)
+	cargo test --package peal-cluster --features services --test failures -- $(ROWS) $(if $(TABLE),--table "$(abspath $(TABLE))")
+
 format: has-rust
 	cargo fmt --all --check
 
 lint: has-rust
 	cargo clippy --workspace --all-targets $(FEATURES) -- --deny warnings
+
+lint-services: has-rust
+	cargo clippy --workspace --all-targets $(FEATURES) --features $(ON_SERVICES) -- --deny warnings
 
 docs: has-rust
 	RUSTDOCFLAGS="--deny warnings --allow rustdoc::private_intra_doc_links" \

@@ -46,7 +46,8 @@ fetch_jars() {
     local pom=$SERVICES/pom.xml
     cmp -s "$pom" "$JARS/complete" && return
     rm -rf "$JARS"
-    mvn -q -B -f "$pom" dependency:copy-dependencies -DoutputDirectory="$JARS" -DincludeScope=runtime \
+    # To stderr: what this script says on stdout is for eval.
+    mvn -q -B -Dstyle.color=never -f "$pom" dependency:copy-dependencies -DoutputDirectory="$JARS" -DincludeScope=runtime >&2 \
         || fail "Maven could not fetch Kafka's jars; are Maven Central or a mirror in ~/.m2/settings.xml within reach?"
     cp "$pom" "$JARS/complete"
 }
