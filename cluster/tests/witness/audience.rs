@@ -18,31 +18,18 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::oracle::{Oracle, USERS, user};
+use super::oracle::{Oracle, Socket};
+use super::recovery::Recovery;
+use super::scene::{Habit, habit, sockets};
 
-/// Back-offs would otherwise grow to half a minute: no socket stands for long here.
+/// Back-offs would otherwise grow to half a minute, and hide how soon the cluster is back.
 const BACKOFF_CAP: Duration = Duration::from_millis(300);
 
 /// How long one who comes and goes stays, and is away, in milliseconds.
-const STAY: Range<u64> = 20..900;
+const STAY: Range<u64> = 100..3_000;
 
-/// How long the last of them may take, once nothing is killed any more.
-const END_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// What one client was shown, and how.
-pub(crate) struct Socket {
-    pub(crate) user: UserId,
-    pub(crate) seen: Vec<EventId>,
-    pub(crate) connections: u64,
-    pub(crate) repeats: u64,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Habit {
-    Always,
-    OnAndOff,
-    OnlyInTheEnd,
-}
+/// How long the last of them may take, once nothing is broken any more.
+const END_TIMEOUT: Duration = Duration::from_secs(45);
 
 pub(crate) struct Audience {
     listeners: JoinSet<Socket>,
@@ -52,34 +39,35 @@ pub(crate) struct Audience {
 struct Listener {
     client: Client,
     habit: Habit,
-    /// Of all sockets of the user together, behind which there is nothing to wait for.
     oracle: Oracle,
+    recovery: Recovery,
+    /// Of all sockets of the user together, behind which there is nothing to wait for.
     seen_by_user: Arc<watch::Sender<BTreeSet<EventId>>>,
     end: watch::Receiver<bool>,
     socket: Socket,
 }
 
 impl Audience {
-    pub(crate) fn gather(api: &Api, oracle: &Oracle) -> Self {
+    pub(crate) fn gather(
+        api: &Api,
+        oracle: &Oracle,
+        recovery: &Recovery,
+        users: impl IntoIterator<Item = UserId>,
+    ) -> Self {
         let (end, has_ended) = watch::channel(false);
         let mut listeners = JoinSet::new();
-        for number in 1..=USERS {
-            let habit = match number % 4 {
-                0 | 1 => Habit::Always,
-                2 => Habit::OnAndOff,
-                _ => Habit::OnlyInTheEnd,
-            };
-            let sockets = if number % 8 == 1 { 2 } else { 1 };
+        for user in users {
             let seen_by_user = Arc::new(watch::Sender::new(BTreeSet::new()));
-            for _ in 0..sockets {
-                let client = Client::new(api.clone(), user(number), None, Clock::system());
+            for _ in 0..sockets(user) {
+                let client = Client::new(api.clone(), user, None, Clock::system());
                 let listener = Listener {
                     client: client.waiting_at_most(BACKOFF_CAP),
-                    habit,
+                    habit: habit(user),
                     oracle: oracle.clone(),
+                    recovery: recovery.clone(),
                     seen_by_user: Arc::clone(&seen_by_user),
                     end: has_ended.clone(),
-                    socket: Socket { user: user(number), seen: Vec::new(), connections: 0, repeats: 0 },
+                    socket: Socket::of(user),
                 };
                 listeners.spawn(listener.listen());
             }
@@ -89,7 +77,7 @@ impl Audience {
 
     /// Everybody comes, and stays until nothing is owed any more, or in vain.
     pub(crate) async fn listens_to_the_end(self) -> Vec<Socket> {
-        self.end.send(true).unwrap();
+        self.end.send_replace(true);
         self.listeners.join_all().await
     }
 }
@@ -138,18 +126,19 @@ impl Listener {
     }
 
     async fn runs(&mut self, stop: &CancellationToken) {
-        let Self { client, socket, seen_by_user, .. } = self;
+        let Self { client, socket, seen_by_user, recovery, .. } = self;
         let mut handler = |happening: Happening<'_>| {
             match happening {
                 Happening::Open { .. } => socket.connections += 1,
-                Happening::Notification { notification, .. } => {
+                Happening::Notification { cursor, notification } => {
                     let Notification { event } = serde_json::from_str(notification.get())?;
-                    socket.seen.push(event.clone());
+                    recovery.saw(socket.user, &event);
+                    socket.seen.push((cursor, event.clone()));
                     seen_by_user.send_modify(|seen| {
                         seen.insert(event);
                     });
                 }
-                Happening::Gap { from, to, reason } => panic!("a gap from {from} to {to}: {}", reason.name()),
+                Happening::Gap { from, to, reason } => socket.gap(from, to, reason),
                 Happening::Keep(_) | Happening::Waiting { .. } => {}
             }
             Ok(())
@@ -163,7 +152,8 @@ fn a_while() -> Duration {
     Duration::from_millis(rand::rng().random_range(STAY))
 }
 
+/// What is read of a notification.
 #[derive(Deserialize)]
-struct Notification {
-    event: EventId,
+pub(crate) struct Notification {
+    pub(crate) event: EventId,
 }

@@ -1,0 +1,24 @@
+//! The wall clock of publisher and nodes jumps.
+
+use std::time::Duration;
+
+use crate::parts::clock::JumpingClock;
+use crate::trial::{Ground, Outcome, Setup, Trial};
+
+const HOUR: i64 = 3_600;
+const BACK_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// An hour ahead, then an hour behind, then home.
+pub(super) async fn jumps(ground: &mut Ground) -> Outcome {
+    let clock = JumpingClock::new();
+    let setup = Setup { env: clock.env(), sockets_stay: true, ..Setup::of("clock_jumps") };
+    let mut trial = Trial::begin(ground, setup).await;
+    for seconds in [HOUR, -HOUR, 0] {
+        trial.goes_on(Duration::from_secs(3)).await;
+        clock.jump(seconds);
+        trial.fault_ends();
+        trial.is_back(BACK_TIMEOUT).await;
+        trial.goes_on(Duration::from_secs(5)).await;
+    }
+    trial.end().await
+}

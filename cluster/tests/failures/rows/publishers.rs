@@ -1,0 +1,109 @@
+//! Publishers killed in mid-fan-out, and two at once.
+
+use std::time::Duration;
+
+use peal_cluster::api::ApiError;
+use peal_proto::{EventId, Topic, UserId};
+use peal_store::status::{State, Status};
+use tokio::time::sleep;
+
+use crate::parts::site::{PARTITIONS, why_not_ready};
+use crate::parts::until;
+use crate::reading::{copies, everything, one_copy_a_member};
+use crate::trial::{Ground, Outcome, Setup, Trial};
+use crate::witness::scene::{community, user};
+
+const KILLS: u32 = 10;
+const CROWD: u64 = 100_000;
+const CROWDED: u64 = 20;
+
+/// What a publisher gets done at least before it is killed again: several slices.
+const PROGRESS: u64 = 3_000;
+
+const LOOK: Duration = Duration::from_millis(5);
+const BACK_TIMEOUT: Duration = Duration::from_secs(45);
+const FANOUT_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// Killed ten times inside of one fan-out after the other to a hundred thousand members.
+pub(super) async fn killed(ground: &mut Ground) -> Outcome {
+    let mut trial = Trial::begin(ground, Setup::of("publisher_killed")).await;
+    trial.found(community(CROWDED), (1..=CROWD).map(user).collect::<Vec<UserId>>()).await;
+    let mut events = 0;
+    let mut kills = 0;
+    while kills < KILLS {
+        events += 1;
+        let event: EventId = format!("crowd-{events}").parse().unwrap();
+        trial.poster.post(community(CROWDED), &event, 100).await;
+        let mut published = 0;
+        while let Some(more) = under_way(&mut trial, &event, published).await.filter(|_| kills < KILLS) {
+            published = more;
+            trial.site.kill_publisher().await;
+            kills += 1;
+            trial.site.start_publisher();
+            trial.fault_ends();
+            trial.is_back(BACK_TIMEOUT).await;
+        }
+    }
+    for number in 1..=events {
+        let event: EventId = format!("crowd-{number}").parse().unwrap();
+        until("all are told", FANOUT_TIMEOUT, async || is_published(trial.site.api.status(&event).await)).await;
+    }
+    trial.held(format!("{KILLS} kills, all of them inside of fan-outs to {CROWD} members ({events} of them)"));
+    all_have_one_copy(&mut trial, events).await;
+    trial.end().await
+}
+
+fn is_published(status: Result<Status, ApiError>) -> bool {
+    status.is_ok_and(|status| status.state == State::Published)
+}
+
+/// Waits until more have been told than last time; how many. `None` when all are.
+async fn under_way(trial: &mut Trial, event: &EventId, before: u64) -> Option<u64> {
+    loop {
+        trial.site.still_runs();
+        if let Ok(status) = trial.site.api.status(event).await {
+            match status.state {
+                State::Published => return None,
+                State::Expanding if status.published >= before + PROGRESS => return Some(status.published),
+                State::Expanding | State::Accepted => {}
+            }
+        }
+        sleep(LOOK).await;
+    }
+}
+
+async fn all_have_one_copy(trial: &mut Trial, events: u32) {
+    let log = trial.site.log().await;
+    let copies = copies(&everything(&*log, Topic::Notifications).await);
+    for number in 1..=events {
+        let event: EventId = format!("crowd-{number}").parse().unwrap();
+        assert_eq!(copies[&event].len() as u64, CROWD, "members that have {event}");
+    }
+    trial.held(one_copy_a_member(&copies));
+}
+
+/// A second publisher takes all partitions over; the first is fenced, and still takes events in.
+pub(super) async fn twins(ground: &mut Ground) -> Outcome {
+    let mut trial = Trial::begin(ground, Setup { sockets_stay: true, ..Setup::of("publisher_twins") }).await;
+    trial.goes_on(Duration::from_secs(3)).await;
+    let (twin, twin_api) = trial.site.another_publisher();
+    trial.fault_ends();
+    until("the second publisher is ready", BACK_TIMEOUT, async || twin_api.ready().await.is_ok()).await;
+    trial.is_back(BACK_TIMEOUT).await;
+    trial.goes_on(Duration::from_secs(8)).await;
+    let fenced = trial.site.publisher_metric(&["peal_fanout_workers", "stopped"]).await;
+    assert!(fenced > 0.0, "no worker of the older was fenced");
+    trial.held(format!("{fenced} of {PARTITIONS} workers of the older were fenced"));
+    let says = why_not_ready(&trial.site.api).await;
+    assert!(says.is_some(), "a publisher without its fan-out is not ready");
+    trial.held("/readyz of the older said so");
+    twin.kill().await;
+    trial.site.kill_publisher().await;
+    trial.site.start_publisher();
+    trial.fault_ends();
+    trial.is_back(BACK_TIMEOUT).await;
+    trial.goes_on(Duration::from_secs(3)).await;
+    let log = trial.site.log().await;
+    trial.held(one_copy_a_member(&copies(&everything(&*log, Topic::Notifications).await)));
+    trial.end().await
+}
