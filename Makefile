@@ -11,9 +11,8 @@ SHELL := bash
 ARGS ?=
 # Goes to the tests of the Rust crates: make test TESTS="-p peal-node a_silent_client"
 TESTS ?= --workspace
-# Goes to the table of failures: which rows, and where to write it.
+# Goes to the table of failures: parts of the names of rows.
 ROWS ?=
-TABLE ?=
 # What needs no services: Kafka and Redis are built and tested beside the real ones.
 FEATURES := --features peal-store/embedded,peal-store/conformance
 
@@ -25,7 +24,7 @@ export CHROMIUM
 ON_SERVICES := peal-node/bin,peal-publisher/bin,peal-cluster/services
 CLUSTER := --package peal-node --package peal-publisher --package peal-cluster --bins --features $(ON_SERVICES)
 
-.PHONY: help run cluster test check bench bench-services services services-down test-services test-rust test-browser test-conformance \
+.PHONY: help run cluster test check bench bench-services services services-down test-services failure-table test-rust test-browser test-conformance \
 	test-failures format lint lint-services docs has-rust has-node has-chromium
 
 help: ## Say what there is
@@ -81,10 +80,13 @@ test-conformance: has-rust
 	@eval "$$(services/up.sh)"; trap services/down.sh EXIT; \
 		cargo test --package peal-store --features kafka,redis,conformance --test kafka --test redis
 
-# One row: make test-failures ROWS=redis_empty. With TABLE=docs/failure.md the table is written there.
+# One row: make test-failures ROWS=redis_empty
 test-failures: has-rust
 	cargo build $(CLUSTER)
-	cargo test --package peal-cluster --features services --test failures -- $(ROWS) $(if $(TABLE),--table "$(abspath $(TABLE))")
+	cargo test --package peal-cluster --features services --test failures -- $(ROWS)
+
+failure-table: ROWS := --table $(CURDIR)/docs/failure.md
+failure-table: test-failures ## The same table of failures, written to docs/failure.md
 
 format: has-rust
 	cargo fmt --all --check

@@ -1,13 +1,16 @@
 //! `peal bench`: what a cluster costs on this machine, with the floor beside it.
 //!
-//! Owns the course of a run and the numbers that come of it. The cluster and the floor are processes of their own
-//! ([`subject`], [`baseline`]), all clients are in this one; [`report`] prints.
+//! Owns the course of a run and the numbers that come of it. The cluster and the floor are processes of their own ([`site`],
+//! [`baseline`]), all clients are in this one ([`subject`]); [`report`] prints.
 
+#[cfg(feature = "services")]
+mod apart;
 mod baseline;
 pub mod floor;
 mod heard;
 mod process;
 mod report;
+mod site;
 mod subject;
 mod tally;
 
@@ -18,6 +21,7 @@ use hdrhistogram::Histogram;
 
 use self::process::Machine;
 use self::report::Report;
+use self::site::Site;
 use crate::api::ApiError;
 use crate::config::bench::Bench;
 use crate::output;
@@ -69,14 +73,21 @@ pub enum Failure {
     Io(#[from] io::Error),
 }
 
+/// Deliveries, and how many records librdkafka alone reads, each a CPU-second.
+#[derive(Clone, Copy)]
+struct Deliveries {
+    made: f64,
+    read_alone: Option<f64>,
+}
+
 /// What was measured of one server.
 struct Numbers {
     /// Resident bytes that each idle socket adds.
     socket_bytes: f64,
     /// Per CPU-second of the server, as all below.
     handshakes: f64,
-    singles: f64,
-    bursts: f64,
+    singles: Deliveries,
+    bursts: Deliveries,
     /// Microseconds.
     latency: Histogram<u64>,
 }
@@ -92,11 +103,22 @@ pub async fn run(bench: &Bench) -> Result<(), Failure> {
         return Err(Failure::OpenFiles { sockets: bench.sockets, needed, limit });
     }
     output::remark(format!("peal: a cluster with {} sockets …", bench.sockets));
-    let (cluster, frame_bytes) = subject::measure(bench.sockets).await?;
+    let (cluster, frame_bytes) = subject::measure(site(bench).await?, bench.sockets).await?;
     output::remark(format!("peal: the floor: the same sockets, frames of {frame_bytes} bytes, nothing else …"));
     let floor = baseline::measure(bench.sockets, frame_bytes).await?;
     let report = Report { machine: Machine::this(), sockets: bench.sockets, frame_bytes, cluster, floor };
     Ok(output::line(if bench.markdown { report.markdown() } else { report.text() })?)
+}
+
+/// The cluster that was asked for.
+async fn site(
+    #[cfg_attr(not(feature = "services"), expect(unused_variables, reason = "says which"))] bench: &Bench,
+) -> Result<Site, Failure> {
+    #[cfg(feature = "services")]
+    if bench.services {
+        return apart::start(&bench.on).await;
+    }
+    Ok(Site::up().await?)
 }
 
 /// How much per second of CPU time.

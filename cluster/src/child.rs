@@ -119,7 +119,7 @@ impl Process {
 }
 
 /// The first of so many ports in a row that nobody listens on, and that this process has not given out before.
-fn free_ports(count: u16) -> io::Result<u16> {
+pub(crate) fn free_ports(count: u16) -> io::Result<u16> {
     static NEXT: LazyLock<AtomicU16> = LazyLock::new(|| AtomicU16::new(rand::rng().random_range(PORTS)));
     for _ in 0..PORT_TRIES {
         let first = NEXT.fetch_add(count, Ordering::Relaxed);

@@ -14,7 +14,7 @@ use tokio::time::sleep;
 
 use super::process::Observed;
 use super::tally::Tally;
-use super::{BURST, BURSTS, LATENCY_RATE, LATENCY_SPAN, Numbers, SINGLES, each, histogram, per_second};
+use super::{BURST, BURSTS, Deliveries, LATENCY_RATE, LATENCY_SPAN, Numbers, SINGLES, each, histogram, per_second};
 
 /// How long memory may take to settle.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -47,10 +47,14 @@ pub(super) async fn measure(sockets: u32, frame_bytes: usize) -> io::Result<Numb
     Ok(Numbers {
         socket_bytes,
         handshakes,
-        singles: per_second(SINGLES * sockets, singles),
-        bursts: per_second(BURSTS * BURST * sockets, bursts),
+        singles: written(SINGLES * sockets, singles),
+        bursts: written(BURSTS * BURST * sockets, bursts),
         latency,
     })
+}
+
+fn written(frames: u32, cpu_time: Duration) -> Deliveries {
+    Deliveries { made: per_second(frames, cpu_time), read_alone: None }
 }
 
 impl Floor {
@@ -65,7 +69,7 @@ impl Floor {
         let (orders, stdout) = (child.stdin.take().ok_or_else(gone)?, child.stdout.take().ok_or_else(gone)?);
         let line = BufReader::new(stdout).lines().next_line().await?.ok_or_else(gone)?;
         let port = line.parse().map_err(io::Error::other)?;
-        let observed = Observed::new(child.id().ok_or_else(gone)?);
+        let observed = Observed::new(&[child.id().ok_or_else(gone)?]);
         Ok(Self { _child: child, orders, port, observed })
     }
 

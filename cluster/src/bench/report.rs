@@ -5,7 +5,7 @@ use std::fmt::Write;
 use hdrhistogram::Histogram;
 
 use super::process::Machine;
-use super::{BURST, BURST_MEMBERS, LATENCY_MEMBERS, LATENCY_RATE, Numbers};
+use super::{BURST, BURST_MEMBERS, Deliveries, LATENCY_MEMBERS, LATENCY_RATE, Numbers};
 
 /// Everything that is printed.
 pub(super) struct Report {
@@ -36,11 +36,19 @@ impl Report {
             cluster: millis(&cluster.latency, q),
             floor: millis(&floor.latency, q),
         };
+        let deliveries = |what: String, of: fn(&Numbers) -> Deliveries| {
+            let (made, written) = (of(cluster), of(floor).made);
+            // To read a record and to write a frame, one after the other.
+            let least = made.read_alone.map_or(written, |read| 1.0 / (1.0 / read + 1.0 / written));
+            Row { what, cluster: thousands(made.made), floor: thousands(least) }
+        };
         vec![
             row(format!("resident bytes a socket, {sockets} idle"), |numbers| numbers.socket_bytes),
             row("handshakes a CPU-second".to_owned(), |numbers| numbers.handshakes),
-            row(format!("deliveries a CPU-second, one event to {sockets}"), |numbers| numbers.singles),
-            row(format!("deliveries a CPU-second, {BURST} events each to {BURST_MEMBERS}"), |numbers| numbers.bursts),
+            deliveries(format!("deliveries a CPU-second, one event to {sockets}"), |numbers| numbers.singles),
+            deliveries(format!("deliveries a CPU-second, {BURST} events each to {BURST_MEMBERS}"), |numbers| {
+                numbers.bursts
+            }),
             quantile("p50", 0.5),
             quantile("p99", 0.99),
             quantile("p99.9", 0.999),
@@ -49,14 +57,32 @@ impl Report {
 
     fn notes(&self) -> [String; 2] {
         let Machine { cpu, cores, kernel, commit } = &self.machine;
-        let command = if self.sockets == 10_000 { String::new() } else { format!(" --sockets {}", self.sockets) };
+        let (singles, bursts) = (self.cluster.singles.read_alone, self.cluster.bursts.read_alone);
+        let sockets = if self.sockets == 10_000 { String::new() } else { format!(" --sockets {}", self.sockets) };
+        let (services, whose, read) = match singles.zip(bursts) {
+            None => (
+                "",
+                "the server's, user and kernel, with everything it does: HTTP, log with fsync, fan-out, sockets, acks",
+                String::new(),
+            ),
+            Some((singles, bursts)) => (
+                " --services",
+                "the node's, user and kernel: reading from Kafka, sockets, acks, commits",
+                format!(
+                    " For deliveries, before it, librdkafka alone reads the same records at the same time: {} and {} a CPU-second.",
+                    thousands(singles),
+                    thousands(bursts)
+                ),
+            ),
+        };
         [
-            format!("Commit {commit}; {cores} cores of {cpu}, Linux {kernel}; `peal bench{command}`, a release build."),
             format!(
-                "CPU-seconds are the server's, user and kernel, with everything it does: HTTP, log with fsync, fan-out, \
-                 sockets, acks. Frames of {} bytes. Latency at {LATENCY_RATE} events a second to {LATENCY_MEMBERS} members \
-                 while the other sockets idle; the floor's is a round trip over loopback. Floor: one loop that writes the \
-                 same bytes to as many plain sockets.",
+                "Commit {commit}; {cores} cores of {cpu}, Linux {kernel}; `peal bench{services}{sockets}`, a release build."
+            ),
+            format!(
+                "CPU-seconds are {whose}. Frames of {} bytes. Latency at {LATENCY_RATE} events a second to \
+                 {LATENCY_MEMBERS} members while the other sockets idle; the floor's is a round trip over loopback. Floor: \
+                 one loop that writes the same bytes to as many plain sockets.{read}",
                 self.frame_bytes
             ),
         ]

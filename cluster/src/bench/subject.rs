@@ -1,4 +1,4 @@
-//! The cluster, measured: `peal up` in a process of its own on a fresh directory, and its clients in this one.
+//! The cluster, measured, by clients in this process.
 
 use std::io;
 use std::ops::Range;
@@ -14,16 +14,14 @@ use tokio::time::sleep;
 
 use super::heard::Heard;
 use super::process::Observed;
+use super::site::Site;
 use super::{
-    BURST, BURST_MEMBERS, BURSTS, Failure, LATENCY_MEMBERS, LATENCY_RATE, LATENCY_SPAN, Numbers, SINGLES, each,
-    histogram, per_second,
+    BURST, BURST_MEMBERS, BURSTS, Deliveries, Failure, LATENCY_MEMBERS, LATENCY_RATE, LATENCY_SPAN, Numbers, SINGLES,
+    each, histogram, per_second,
 };
 use crate::api::{Api, ApiError, Change, Post};
-use crate::child::{Process, Recipe};
 use crate::client::Client;
 use crate::limits::ACK_INTERVAL;
-
-const NODES: u16 = 3;
 
 /// Posts at a time: a few bursts.
 const POSTS: usize = 64;
@@ -32,35 +30,31 @@ const POSTS: usize = 64;
 const SETTLE: Duration = Duration::from_secs(3);
 
 struct Subject {
-    recipe: Recipe,
-    _process: Process,
-    observed: Observed,
-    api: Api,
+    site: Site,
     heard: Arc<Heard>,
     sockets: u32,
     posted: u64,
 }
 
 /// Measures a cluster with so many sockets; the bytes of a frame that carries a notification as well.
-pub(super) async fn measure(sockets: u32) -> Result<(Numbers, usize), Failure> {
-    let directory = tempfile::tempdir()?;
-    let recipe = Recipe::new(&std::env::current_exe()?, NODES, directory.path())?;
-    let mut subject = Subject::start(recipe, sockets).await?;
+pub(super) async fn measure(site: Site, sockets: u32) -> Result<(Numbers, usize), Failure> {
+    let mut subject = Subject { site, heard: Arc::new(Heard::new()), sockets, posted: 0 };
     let (everybody, some) = (community(1)?, community(2)?);
     subject.become_members(everybody, 0..sockets).await?;
     subject.become_members(some, 0..LATENCY_MEMBERS).await?;
     let small = subject.small_communities().await?;
     sleep(SETTLE).await;
 
-    let (resident, cpu_time) = (subject.observed.resident_bytes()?, subject.observed.cpu_time()?);
+    let observed = subject.site.observed.clone();
+    let (resident, cpu_time) = (observed.resident_bytes()?, observed.cpu_time()?);
     let clients = subject.open_sockets().await?;
-    let handshakes = per_second(sockets, subject.observed.cpu_time()? - cpu_time);
+    let handshakes = per_second(sockets, observed.cpu_time()? - cpu_time);
     sleep(SETTLE).await;
-    let socket_bytes = each(sockets, resident, subject.observed.resident_bytes()?);
+    let socket_bytes = each(sockets, resident, observed.resident_bytes()?);
 
     subject.rounds(&[everybody], 1, 1).await?; // what is allocated once
-    let singles = per_second(SINGLES * sockets, subject.rounds(&[everybody], SINGLES, 1).await?);
-    let bursts = per_second(BURSTS * BURST * sockets, subject.rounds(&small, BURSTS, BURST).await?);
+    let singles = subject.rounds(&[everybody], SINGLES, 1).await?;
+    let bursts = subject.rounds(&small, BURSTS, BURST).await?;
     let latency = subject.latency(some).await?;
     drop(clients);
     let frame_bytes = subject.heard.frame_bytes.load(Ordering::Relaxed);
@@ -72,17 +66,10 @@ fn community(number: u64) -> io::Result<CommunityId> {
 }
 
 impl Subject {
-    async fn start(recipe: Recipe, sockets: u32) -> Result<Self, Failure> {
-        let process = recipe.start().await?;
-        let id = process.id().ok_or_else(|| io::Error::other("the cluster ended early"))?;
-        let (api, observed) = (recipe.api(), Observed::new(id));
-        Ok(Self { recipe, _process: process, observed, api, heard: Arc::new(Heard::new()), sockets, posted: 0 })
-    }
-
     async fn become_members(&self, community: CommunityId, users: Range<u32>) -> Result<(), Failure> {
         let users: Vec<UserId> = users.filter_map(|user| UserId::new(user.into()).ok()).collect();
         for page in users.chunks(MEMBERS_PAGE_MAX) {
-            self.api.change(community, &Change { add: page.to_vec(), ..Change::default() }).await?;
+            self.site.api.change(community, &Change { add: page.to_vec(), ..Change::default() }).await?;
         }
         Ok(())
     }
@@ -102,9 +89,8 @@ impl Subject {
     async fn open_sockets(&self) -> Result<JoinSet<()>, Failure> {
         let mut clients = JoinSet::new();
         for user in (0..u64::from(self.sockets)).filter_map(|user| UserId::new(user).ok()) {
-            let node = user.get() % u64::from(NODES);
-            let url = format!("ws://127.0.0.1:{}", u64::from(self.recipe.port) + 1 + node);
-            let client = Client::new(self.api.clone(), user, None, self.heard.clock.clone()).beginning_at(url);
+            let client = Client::new(self.site.api.clone(), user, None, self.heard.clock.clone());
+            let client = client.beginning_at(self.site.node_url(user));
             let heard = Arc::clone(&self.heard);
             let seat = self.heard.opening.acquire().await.map_err(io::Error::other)?;
             seat.forget(); // given back when the socket is greeted
@@ -114,16 +100,15 @@ impl Subject {
         Ok(clients)
     }
 
-    /// Posts so many events to each of the communities, so many times, each time waiting until everybody has them; the CPU
-    /// time it took.
-    async fn rounds(&mut self, communities: &[CommunityId], times: u32, events: u32) -> Result<Duration, Failure> {
-        let cpu_time = self.observed.cpu_time()?;
+    /// Posts so many events to each of the communities, so many times, each time waiting until everybody has them.
+    async fn rounds(&mut self, communities: &[CommunityId], times: u32, events: u32) -> Result<Deliveries, Failure> {
+        let cpu_time = self.cpu_time()?;
         for _ in 0..times {
             let posts: Vec<_> = communities.iter().flat_map(|community| (0..events).map(|_| *community)).collect();
             for at_once in posts.chunks(POSTS) {
                 let mut posting = JoinSet::new();
                 for community in at_once.iter().copied() {
-                    let api = self.api.clone();
+                    let api = self.site.api.clone();
                     posting.spawn(async move { post(&api, community, None).await });
                 }
                 posting.join_all().await.into_iter().collect::<Result<(), _>>()?;
@@ -132,7 +117,16 @@ impl Subject {
             self.heard.notifications.reaches(self.posted).await?;
         }
         sleep(ACK_INTERVAL * 2).await; // the last acks are part of the cost
-        Ok(self.observed.cpu_time()? - cpu_time)
+        let (before, after) = (cpu_time, self.cpu_time()?);
+        let made = per_second(times * events * self.sockets, after.0 - before.0);
+        let alone = after.1.zip(before.1).map(|(after, before)| after - before);
+        Ok(Deliveries { made, read_alone: alone.map(|time| per_second(times * events * self.sockets, time)) })
+    }
+
+    /// Of the cluster, and of what only reads.
+    fn cpu_time(&self) -> io::Result<(Duration, Option<Duration>)> {
+        let alone = self.site.alone.as_ref().map(Observed::cpu_time).transpose()?;
+        Ok((self.site.observed.cpu_time()?, alone))
     }
 
     /// From the arrival of the 202 at the poster to that of the notification at each member.
@@ -145,7 +139,7 @@ impl Subject {
         while heard.clock.uptime() < until {
             pace.tick().await;
             number += 1;
-            let (api, clock) = (self.api.clone(), heard.clock.clone());
+            let (api, clock) = (self.site.api.clone(), heard.clock.clone());
             let event: EventId = format!("latency-{number}").parse().map_err(io::Error::other)?;
             posts.spawn(async move {
                 post(&api, community, Some(&event)).await?;

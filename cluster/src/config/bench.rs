@@ -1,6 +1,8 @@
 //! The words of `peal bench`.
 
 use clap::Args;
+#[cfg(feature = "services")]
+use peal_serve::services::{KafkaArgs, RedisArgs};
 
 pub(super) const ABOUT: &str = "\
 Measures on this machine, in two to three minutes: resident memory of an idle socket, deliveries and handshakes per second \
@@ -25,6 +27,26 @@ pub struct Bench {
     /// Print what BENCHMARKS.md holds: the table with commit, machine and command
     #[arg(long)]
     pub markdown: bool,
+    /// Measure the nodes of a cluster on Kafka and Redis instead, beside librdkafka reading alone
+    #[cfg(feature = "services")]
+    #[arg(long)]
+    pub services: bool,
+    /// Where these are; the Redis should be empty.
+    #[cfg(feature = "services")]
+    #[command(flatten)]
+    pub on: Services,
+}
+
+/// Kafka and Redis.
+#[cfg(feature = "services")]
+#[derive(Debug, Clone, Args)]
+pub struct Services {
+    /// The log.
+    #[command(flatten)]
+    pub kafka: KafkaArgs,
+    /// The rest.
+    #[command(flatten)]
+    pub redis: RedisArgs,
 }
 
 /// Write frames to sockets and do nothing else

@@ -1,0 +1,47 @@
+//! What is measured: a cluster in processes of its own, gone when it is dropped.
+
+use std::any::Any;
+use std::io;
+
+use peal_proto::UserId;
+
+use super::process::Observed;
+use crate::api::Api;
+use crate::child::Recipe;
+
+const NODES: u16 = 3;
+
+/// A cluster that runs.
+pub(super) struct Site {
+    pub(super) api: Api,
+    /// By ordinal.
+    pub(super) nodes: Vec<String>,
+    /// Whose memory and time count.
+    pub(super) observed: Observed,
+    /// What reads the same records and does nothing else.
+    pub(super) alone: Option<Observed>,
+    /// What ends with the site: processes, a directory.
+    _running: Box<dyn Any>,
+}
+
+impl Site {
+    /// `peal up` on a fresh directory.
+    pub(super) async fn up() -> io::Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let recipe = Recipe::new(&std::env::current_exe()?, NODES, directory.path())?;
+        let process = recipe.start().await?;
+        let id = process.id().ok_or_else(|| io::Error::other("the cluster ended early"))?;
+        let nodes = (1..=NODES).map(|node| format!("ws://127.0.0.1:{}", recipe.port + node)).collect();
+        Ok(Self::of(recipe.api(), nodes, &[id], Box::new((process, directory))))
+    }
+
+    pub(super) fn of(api: Api, nodes: Vec<String>, observed: &[u32], running: Box<dyn Any>) -> Self {
+        Self { api, nodes, observed: Observed::new(observed), alone: None, _running: running }
+    }
+
+    /// Where a user's socket belongs.
+    pub(super) fn node_url(&self, user: UserId) -> String {
+        let node = user.get() % self.nodes.len() as u64;
+        self.nodes.get(usize::try_from(node).unwrap_or_default()).cloned().unwrap_or_default()
+    }
+}
