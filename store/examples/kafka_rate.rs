@@ -24,6 +24,11 @@ const CALLERS: u32 = 64;
 const RECORDS_A_CALL: u32 = 100;
 const ROUNDS: u32 = 2;
 const CALLS: usize = 50;
+/// Long enough for every partition to be asked for.
+const REST: Duration = Duration::from_secs(5);
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -44,6 +49,7 @@ async fn run() -> Outcome<()> {
     timed("make the topics", kafka::create_topics(settings.clone(), Storage::default())).await?;
     let log = timed("open", kafka::open(settings.clone())).await?;
     calls(&log).await?;
+    rest(&log, "before").await?;
     for round in 1..=ROUNDS {
         println!("round {round}, {RECORDS} records of 256 B, {PARTITIONS} partitions");
         let cost = Cost::start();
@@ -57,13 +63,29 @@ async fn run() -> Outcome<()> {
         let cost = Cost::start();
         consume(&log, round * RECORDS).await?;
         cost.scaled(round).print("consume, trait");
-        let cost = Cost::start();
-        let topic = format!("{}{}", settings.prefix, Topic::Receipts);
-        let own = settings.brokers.clone();
-        tokio::task::spawn_blocking(move || consume_bare(&own, &topic, round * RECORDS).map_err(|e| e.to_string()))
-            .await??;
-        cost.scaled(round).print("consume, bare ");
+        for (what, copied) in [("consume, bare ", false), ("consume, bare and copied", true)] {
+            let cost = Cost::start();
+            let topic = format!("{}{}", settings.prefix, Topic::Receipts);
+            let own = settings.brokers.clone();
+            let consume = move || consume_bare(&own, &topic, round * RECORDS, copied).map_err(|e| e.to_string());
+            tokio::task::spawn_blocking(consume).await??;
+            cost.scaled(round).print(what);
+        }
     }
+    rest(&log, "after, with what the bare clients left behind").await
+}
+
+/// What the process takes while it reads its partitions of a cluster of three, of which nothing comes.
+async fn rest(log: &Arc<dyn Log>, when: &str) -> Outcome<()> {
+    let mut readers = Vec::new();
+    for partition in (0..PARTITIONS / 3).map(Partition::new) {
+        let end = log.end(Topic::Notifications, partition).await?;
+        readers.push(log.reader(Topic::Notifications, partition, end).await?);
+    }
+    tokio::time::sleep(REST).await;
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default().trim();
+    println!("{} partitions read at rest, {when}: {resident}", readers.len());
     Ok(())
 }
 
@@ -169,7 +191,8 @@ async fn consume(log: &Arc<dyn Log>, records: u32) -> Outcome<()> {
     let mut readers = Vec::new();
     for partition in (0..PARTITIONS).map(Partition::new) {
         let mut reader = log.reader(Topic::Notifications, partition, Position::START).await?;
-        let expected = (0..records).filter(|number| (number % RECORDS) % PARTITIONS == partition.get()).count();
+        let of_a_round = (RECORDS - partition.get()).div_ceil(PARTITIONS);
+        let expected = usize::try_from(records / RECORDS * of_a_round)?;
         readers.push(tokio::spawn(async move {
             let (mut read, mut bytes) = (0, 0);
             while read < expected {
@@ -186,7 +209,8 @@ async fn consume(log: &Arc<dyn Log>, records: u32) -> Outcome<()> {
     Ok(())
 }
 
-fn consume_bare(brokers: &str, topic: &str, records: u32) -> Outcome<usize> {
+/// With `copied` what a record has is read and its value copied, as has to be done to give it to anybody.
+fn consume_bare(brokers: &str, topic: &str, records: u32, copied: bool) -> Outcome<usize> {
     let mut config = ClientConfig::new();
     for (key, value) in [
         ("bootstrap.servers", brokers),
@@ -209,8 +233,13 @@ fn consume_bare(brokers: &str, topic: &str, records: u32) -> Outcome<usize> {
     let (mut read, mut bytes) = (0, 0);
     while read < records {
         if let Some(message) = consumer.poll(Duration::from_millis(100)) {
-            bytes += message?.payload().map_or(0, <[u8]>::len);
+            let message = message?;
+            let payload = message.payload().unwrap_or_default();
+            bytes += payload.len();
             read += 1;
+            if copied {
+                std::hint::black_box((message.key(), message.headers().is_some(), payload.to_vec()));
+            }
         }
     }
     Ok(bytes)

@@ -44,11 +44,11 @@ impl Store {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Log => "log",
-            Self::Members => "members",
-            Self::Statuses => "statuses",
+            Self::Members => "store of members",
+            Self::Statuses => "store of statuses",
             Self::Inbox => "inbox",
             Self::Shards => "shard map",
-            Self::Leases => "leases",
+            Self::Leases => "store of leases",
         }
     }
 }

@@ -23,7 +23,8 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 #[expect(clippy::disallowed_methods, reason = "the one place where the tests are told of the broker")]
 fn brokers() -> String {
-    std::env::var("PEAL_BROKERS").expect("PEAL_BROKERS names no broker: `make services` starts one and says what to set")
+    std::env::var("PEAL_BROKERS")
+        .expect("PEAL_BROKERS names no broker: `make services` starts one and says what to set")
 }
 
 /// A log nobody has used.

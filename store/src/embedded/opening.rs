@@ -97,8 +97,8 @@ fn start(directory: Directory, stamp: Stamp, tables: Tables, settings: Settings)
 fn stores(engine: &Engine, settings: Settings) -> Stores {
     Stores {
         log: Arc::new(EmbeddedLog::new(engine.of("log"))),
-        members: Arc::new(EmbeddedMembers::new(engine.of("members"))),
-        statuses: Arc::new(EmbeddedStatuses::new(engine.of("statuses"))),
+        members: Arc::new(EmbeddedMembers::new(engine.of("store of members"))),
+        statuses: Arc::new(EmbeddedStatuses::new(engine.of("store of statuses"))),
         inbox: Arc::new(EmbeddedInbox::new(engine.of("inbox"), settings.retention)),
         shards: Arc::new(EmbeddedShards::new(engine.of("shard map"))),
         leases: Arc::new(EmbeddedLeases::default()),

@@ -15,6 +15,7 @@ mod record;
 mod slot;
 mod stamp;
 mod topics;
+mod words;
 mod writer;
 
 use std::fmt::Display;
@@ -34,6 +35,7 @@ use self::ingest::Ingest;
 use self::limits::ASK_TIME_MAX;
 use self::readers::Readers;
 use self::stamp::Stamp;
+use self::words::Words;
 use self::writer::KafkaWriter;
 use super::{Commit, Log, NewRecord, Reader, Source, Writer};
 use crate::StoreError;
@@ -48,7 +50,8 @@ pub struct Settings {
     pub prefix: String,
     /// Partitions of each topic. When they are given, they have to be what the log was made with.
     pub partitions: Option<u32>,
-    /// Properties of librdkafka, over the defaults here.
+    /// Properties of librdkafka, over the defaults here: `security.protocol`, `sasl.username`, `ssl.ca.location` and the like
+    /// among them. TLS needs the feature `kafka-tls`.
     pub properties: Vec<(String, String)>,
 }
 
@@ -133,7 +136,7 @@ pub async fn open(settings: Settings) -> Result<Arc<dyn Log>, OpenError> {
 struct KafkaLog {
     clients: Arc<Clients>,
     stamp: Stamp,
-    asking: Arc<BaseConsumer>,
+    asking: Arc<BaseConsumer<Words>>,
     ingest: Arc<Ingest>,
     groups: Arc<Groups>,
     readers: Arc<Readers>,

@@ -15,6 +15,7 @@ use super::limits::{
     APPEND_TIME_MAX, ASK_TIME_MAX, FETCH_ALL_BYTES, FETCH_BYTES, FETCH_WAIT_MS, FETCHED_KIB_MAX, LINGER_MS,
     QUEUE_KIB_MAX, QUEUE_RECORDS_MAX, SLICE_RETRY_MS, SLICE_TIME_MAX,
 };
+use super::words::Words;
 use super::{OpenError, Settings};
 
 /// A partition of a topic.
@@ -95,13 +96,13 @@ impl Clients {
     }
 
     /// Asks about topics and reads the few records of the stamp, whose end it is told.
-    pub(super) fn asking(&self) -> KafkaResult<BaseConsumer> {
+    pub(super) fn asking(&self) -> KafkaResult<BaseConsumer<Words>> {
         let mut config = self.config([("fetch.wait.max.ms", FETCH_WAIT_MS.to_string())], reading());
-        config.set("enable.partition.eof", "true").set("group.id", self.name("peal.stamp")).create()
+        config.set("enable.partition.eof", "true").set("group.id", self.name("peal.stamp")).create_with_context(Words)
     }
 
     /// Reads partitions, or commits for a group; which, is up to the caller.
-    pub(super) fn consumer(&self, group: &str) -> KafkaResult<BaseConsumer> {
+    pub(super) fn consumer(&self, group: &str) -> KafkaResult<BaseConsumer<Words>> {
         let defaults = [
             ("queued.max.messages.kbytes", FETCHED_KIB_MAX.to_string()),
             ("fetch.message.max.bytes", FETCH_BYTES.to_string()),
@@ -110,7 +111,7 @@ impl Clients {
             ("fetch.queue.backoff.ms", "20".to_owned()), // a second, the default, is long after a queue was briefly full
             ("socket.timeout.ms", ASK_TIME_MAX.as_millis().to_string()),
         ];
-        self.config(defaults, reading()).set("group.id", self.name(group)).create()
+        self.config(defaults, reading()).set("group.id", self.name(group)).create_with_context(Words)
     }
 
     /// The producer of appends.
@@ -120,11 +121,12 @@ impl Clients {
     }
 
     /// The producer of slices. Opening another of the same name fences it.
-    pub(super) fn transactional(&self, name: &str) -> KafkaResult<BaseProducer> {
+    pub(super) fn transactional(&self, name: &str) -> KafkaResult<BaseProducer<Words>> {
         let mut defaults = producing(SLICE_TIME_MAX).to_vec();
         defaults.push(("transaction.timeout.ms", SLICE_TIME_MAX.as_millis().to_string()));
         defaults.push(("retry.backoff.ms", SLICE_RETRY_MS.to_string()));
-        self.config(defaults, [("transactional.id", self.name(name)), ("acks", "all".to_owned())]).create()
+        self.config(defaults, [("transactional.id", self.name(name)), ("acks", "all".to_owned())])
+            .create_with_context(Words)
     }
 
     /// Defaults, then what the settings say, then what has to be.

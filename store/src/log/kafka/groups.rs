@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::client::{Clients, Place};
 use super::limits::{ASK_TIME_MAX, GROUP_CALLS_MAX};
+use super::words::Words;
 use super::{dismiss, fault};
 use crate::StoreError;
 use crate::log::{Commit, Source};
@@ -35,7 +36,7 @@ pub(super) struct Groups {
 
 #[derive(Clone)]
 struct Group {
-    consumer: Arc<BaseConsumer>,
+    consumer: Arc<BaseConsumer<Words>>,
     calls: mpsc::Sender<Call>,
 }
 
@@ -91,7 +92,7 @@ impl Drop for Groups {
 
 struct Worker {
     clients: Arc<Clients>,
-    consumer: Arc<BaseConsumer>,
+    consumer: Arc<BaseConsumer<Words>>,
 }
 
 impl Worker {

@@ -8,13 +8,14 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use peal_proto::{Offset, Topic};
 use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{Producer, ProducerContext, ThreadedProducer};
 use tokio::sync::oneshot;
 
 use super::client::Clients;
-use super::{dismiss, fault, record};
+use super::{dismiss, fault, record, words};
 use crate::StoreError;
 use crate::log::NewRecord;
 
@@ -47,7 +48,15 @@ struct Stub {
 
 struct Deliveries;
 
-impl ClientContext for Deliveries {}
+impl ClientContext for Deliveries {
+    fn error(&self, error: KafkaError, reason: &str) {
+        words::of_error(&error, reason);
+    }
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        words::of_log(level, facility, line);
+    }
+}
 
 impl ProducerContext for Deliveries {
     type DeliveryOpaque = Box<Stub>;

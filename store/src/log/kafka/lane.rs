@@ -5,6 +5,7 @@
 //! others nothing. The thread is the only one that talks to the consumer; it decides nothing about records.
 
 use std::collections::BTreeSet;
+use std::ffi::c_void;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::Duration;
@@ -18,7 +19,9 @@ use rdkafka::topic_partition_list::{Offset as At, TopicPartitionList};
 use super::client::{Clients, Place};
 use super::groups::number;
 use super::limits::{DISPATCH_RECORDS_MAX, IDLE_PAUSE};
-use super::slot::Slot;
+use super::record::Values;
+use super::slot::{Batch, Slot};
+use super::words::Words;
 use super::{fault, record};
 use crate::StoreError;
 use crate::log::Record;
@@ -106,28 +109,31 @@ struct Feed {
     slot: Arc<Slot>,
     next: Position,
     /// Taken and not handed over yet.
-    taken: Vec<Record>,
+    taken: Batch,
+    /// To be paused: too much waits for its reader.
+    full: bool,
     /// The log is not what it was: told, and nothing more is read.
     broken: bool,
 }
 
 struct Worker {
     clients: Arc<Clients>,
-    consumer: BaseConsumer,
+    consumer: BaseConsumer<Words>,
     desk: Arc<Desk>,
     /// By topic and partition.
     feeds: Vec<Option<Feed>>,
     /// Those that have taken something.
     touched: Vec<Place>,
+    values: Values,
 }
 
 impl Worker {
-    fn new(clients: Arc<Clients>, mut consumer: BaseConsumer, desk: Arc<Desk>) -> Self {
+    fn new(clients: Arc<Clients>, mut consumer: BaseConsumer<Words>, desk: Arc<Desk>) -> Self {
         let thread = std::thread::current();
         consumer.set_nonempty_callback(move || thread.unpark());
         let places = Topic::ALL.len() * clients.partitions() as usize;
         let feeds = std::iter::repeat_with(|| None).take(places).collect();
-        Self { clients, consumer, desk, feeds, touched: Vec::new() }
+        Self { clients, consumer, desk, feeds, touched: Vec::new(), values: Values::default() }
     }
 
     fn run(mut self) {
@@ -169,7 +175,8 @@ impl Worker {
         let (place, done) = match order {
             Order::Read { place, from, slot } => {
                 let index = self.index(place);
-                self.feeds[index] = Some(Feed { slot, next: from, taken: Vec::new(), broken: false });
+                self.feeds[index] =
+                    Some(Feed { slot, next: from, taken: Batch::default(), full: false, broken: false });
                 (place, self.assign(place, from))
             }
             Order::Resume { place } => (place, self.consumer.resume(&self.list([&place]))),
@@ -193,12 +200,13 @@ impl Worker {
 
     /// Takes what has been fetched; how much it was.
     fn take(&mut self) -> usize {
+        let mut run = Run::default();
         for taken in 0..DISPATCH_RECORDS_MAX {
             match self.consumer.poll(Duration::ZERO) {
                 None => return taken,
                 Some(Ok(message)) => {
-                    let place = place(&self.clients, &message);
-                    let record = record::decode(&message);
+                    let place = run.place(&self.clients, &message);
+                    let record = record::decode(&message, &mut self.values);
                     drop(message);
                     self.put(place, record);
                 }
@@ -220,8 +228,12 @@ impl Worker {
             return;
         }
         feed.next = Position::behind(record.offset);
+        let is_first = feed.taken.is_empty();
         feed.taken.push(record);
-        if feed.taken.len() == 1 {
+        if feed.taken.is_full() {
+            feed.full |= feed.slot.fill(std::mem::take(&mut feed.taken));
+        }
+        if is_first {
             self.touched.push(place);
         }
     }
@@ -239,8 +251,13 @@ impl Worker {
         self.touched.clear();
     }
 
+    /// Whether the partition is to be paused.
     fn fill(&mut self, place: Place) -> bool {
-        self.feed(place).is_some_and(|feed| feed.slot.fill(&mut feed.taken))
+        let Some(feed) = self.feed(place) else { return false };
+        if !feed.taken.is_empty() {
+            feed.full |= feed.slot.fill(std::mem::take(&mut feed.taken));
+        }
+        std::mem::take(&mut feed.full)
     }
 
     fn failed(&mut self, error: &KafkaError) {
@@ -261,7 +278,22 @@ impl Worker {
     }
 }
 
-fn place(clients: &Clients, message: &BorrowedMessage<'_>) -> Option<Place> {
-    let topic = clients.topic_of(message.topic())?;
-    Some(Place { topic, partition: Partition::new(u32::try_from(message.partition()).ok()?) })
+/// The partition of the message before: messages come in runs, and names of topics are slow to compare. A pointer stands for
+/// the same topic as long as nothing is assigned in between.
+#[derive(Default)]
+struct Run(Option<((*const c_void, i32), Place)>);
+
+impl Run {
+    fn place(&mut self, clients: &Clients, message: &BorrowedMessage<'_>) -> Option<Place> {
+        let source = (message.topic_ptr().cast_const().cast(), message.partition());
+        if let Some((last, place)) = self.0
+            && last == source
+        {
+            return Some(place);
+        }
+        let topic = clients.topic_of(message.topic())?;
+        let place = Place { topic, partition: Partition::new(u32::try_from(message.partition()).ok()?) };
+        self.0 = Some((source, place));
+        Some(place)
+    }
 }

@@ -9,7 +9,10 @@ pub(super) const SLOT_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes still waiting when a paused partition is resumed: what a reader takes at once, to go on with in the meantime.
 pub(super) const SLOT_BYTES_LOW: usize = 256 * 1024;
 
-/// What a waiting record takes beside its value: its own struct and the allocation of the value.
+/// Bytes of values that share an allocation. One that is kept keeps them all, so it is no more than a dozen notifications.
+pub(super) const VALUES_BYTES: usize = 4 * 1024;
+
+/// What a waiting record takes beside its value: its own struct, and its part of an allocation.
 pub(super) const RECORD_BYTES: usize = 160;
 
 /// Bytes one fetch brings of one partition, at least one record.

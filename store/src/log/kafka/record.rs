@@ -1,6 +1,6 @@
 //! How a record lies in Kafka: the key as decimal digits, so that every tool shows it, and the headers as text.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use peal_proto::name::{CANARY_HEADER, EXPIRES_HEADER, TRACEPARENT_HEADER};
 use peal_proto::{Offset, Timestamp};
 use rdkafka::message::{BorrowedMessage, Header, Headers as _, Message, OwnedHeaders};
@@ -9,6 +9,7 @@ use rdkafka::util::IntoOpaque;
 use serde::Deserialize;
 use serde::de::value::{Error, StrDeserializer};
 
+use super::limits::VALUES_BYTES;
 use crate::log::{Headers, NewRecord, Record};
 
 /// A record on its way to Kafka; the key has been written out before, as it is borrowed.
@@ -44,10 +45,29 @@ fn headers(given: &Headers) -> Option<OwnedHeaders> {
     headers
 }
 
+/// Copies values, several small ones into one allocation: it is cheap to make, and to let go of on another thread.
+#[derive(Default)]
+pub(super) struct Values {
+    room: BytesMut,
+}
+
+impl Values {
+    fn copy(&mut self, value: &[u8]) -> Bytes {
+        if value.len() > VALUES_BYTES / 4 {
+            return Bytes::copy_from_slice(value);
+        }
+        if self.room.capacity() < value.len() {
+            self.room = BytesMut::with_capacity(VALUES_BYTES);
+        }
+        self.room.extend_from_slice(value);
+        self.room.split().freeze()
+    }
+}
+
 /// A record as Kafka gave it. What a foreign producer wrote in another way is left out, and its value is kept.
-pub(super) fn decode(message: &BorrowedMessage<'_>) -> Record {
+pub(super) fn decode(message: &BorrowedMessage<'_>, values: &mut Values) -> Record {
     let offset = Offset::new(u64::try_from(message.offset()).unwrap_or_default()); // never negative
-    let value = message.payload().map(Bytes::copy_from_slice).unwrap_or_default();
+    let value = message.payload().map(|value| values.copy(value)).unwrap_or_default();
     Record { offset, key: message.key().and_then(parse_key), headers: decode_headers(message), value }
 }
 
@@ -78,6 +98,15 @@ fn parse_time(value: &[u8]) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_that_share_an_allocation_stay_as_they_were_given() {
+        let mut values = Values::default();
+        let given: Vec<Vec<u8>> =
+            (0..300_usize).map(|n| vec![u8::try_from(n % 251).unwrap(); n * 13 % 2_000]).collect();
+        let copied: Vec<_> = given.iter().map(|value| values.copy(value)).collect();
+        assert_eq!(copied, given);
+    }
 
     #[test]
     fn a_key_is_decimal_digits_and_nothing_else() {

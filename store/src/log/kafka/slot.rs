@@ -19,12 +19,50 @@ pub(super) struct Slot {
 
 #[derive(Default)]
 struct Waiting {
-    records: VecDeque<Record>,
+    batches: VecDeque<Batch>,
+    /// Of all batches, with what their records take beside their values.
     bytes: usize,
     /// Nothing is fetched until the reader has caught up.
     paused: bool,
     /// Told once, behind the records that came before it.
     fault: Option<StoreError>,
+}
+
+/// Records that are handed over as one.
+#[derive(Default)]
+pub(super) struct Batch {
+    records: Vec<Record>,
+    /// Of their values.
+    bytes: usize,
+}
+
+impl Batch {
+    pub(super) fn push(&mut self, record: Record) {
+        self.bytes += record.value.len();
+        self.records.push(record);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// As much as a reader is given at once.
+    pub(super) fn is_full(&self) -> bool {
+        self.records.len() >= READ_RECORDS_MAX || self.bytes > READ_BYTES_MAX
+    }
+
+    fn size(&self) -> usize {
+        self.bytes + self.records.len() * RECORD_BYTES
+    }
+
+    fn has_room_for(&self, other: &Self) -> bool {
+        self.records.len() + other.records.len() <= READ_RECORDS_MAX && self.bytes + other.bytes <= READ_BYTES_MAX
+    }
+
+    fn append(&mut self, other: &mut Self) {
+        self.bytes += other.bytes;
+        self.records.append(&mut other.records);
+    }
 }
 
 /// What a reader found.
@@ -38,20 +76,16 @@ pub(super) enum Taken {
     Nothing,
 }
 
-fn size(record: &Record) -> usize {
-    record.value.len() + RECORD_BYTES
-}
-
 impl Slot {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds records; whether the partition is to be paused now.
-    pub(super) fn fill(&self, records: &mut Vec<Record>) -> bool {
+    pub(super) fn fill(&self, batch: Batch) -> bool {
         let mut waiting = self.lock();
-        waiting.bytes += records.iter().map(size).sum::<usize>();
-        waiting.records.extend(records.drain(..));
+        waiting.bytes += batch.size();
+        waiting.batches.push_back(batch);
         let pause = !waiting.paused && waiting.bytes >= SLOT_BYTES_MAX;
         waiting.paused |= pause;
         drop(waiting);
@@ -70,24 +104,18 @@ impl Slot {
         self.filled.notified().await;
     }
 
-    /// A batch off the front.
+    /// A batch off the front, and as many behind it as fit.
     pub(super) fn take(&self) -> Taken {
         let mut waiting = self.lock();
-        let mut records = Vec::new();
-        let mut bytes = 0;
-        while records.len() < READ_RECORDS_MAX
-            && bytes <= READ_BYTES_MAX
-            && let Some(record) = waiting.records.pop_front()
-        {
-            bytes += record.value.len();
-            waiting.bytes -= size(&record);
-            records.push(record);
-        }
-        if records.is_empty() {
+        let Some(mut batch) = waiting.batches.pop_front() else {
             return waiting.fault.take().map_or(Taken::Nothing, Taken::Fault);
+        };
+        while let Some(mut next) = waiting.batches.pop_front_if(|next| batch.has_room_for(next)) {
+            batch.append(&mut next);
         }
+        waiting.bytes -= batch.size();
         let resume = waiting.paused && waiting.bytes <= SLOT_BYTES_LOW;
         waiting.paused &= !resume;
-        Taken::Records { records, resume }
+        Taken::Records { records: batch.records, resume }
     }
 }

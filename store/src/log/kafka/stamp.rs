@@ -18,6 +18,7 @@ use super::OpenError;
 use super::client::Clients;
 use super::fault;
 use super::limits::ASK_TIME_MAX;
+use super::words::Words;
 use super::writer::Transactions;
 
 /// The topic of the stamp, and the name of its writer.
@@ -42,7 +43,7 @@ impl Stamp {
     }
 
     /// Reads the last stamp; `None` when there is none yet. Blocks.
-    pub(super) fn read(clients: &Clients, consumer: &BaseConsumer) -> Result<Option<Self>, OpenError> {
+    pub(super) fn read(clients: &Clients, consumer: &BaseConsumer<Words>) -> Result<Option<Self>, OpenError> {
         let topic = clients.name(STAMP);
         let value = last_value(consumer, &topic).map_err(|error| clients.unavailable(fault::words(&error)))?;
         let Some(value) = value else { return Ok(None) };
@@ -62,7 +63,7 @@ impl Stamp {
 }
 
 /// The value of the last record of a topic's only partition.
-fn last_value(consumer: &BaseConsumer, topic: &str) -> KafkaResult<Option<Vec<u8>>> {
+fn last_value(consumer: &BaseConsumer<Words>, topic: &str) -> KafkaResult<Option<Vec<u8>>> {
     let mut list = TopicPartitionList::with_capacity(1);
     list.add_partition_offset(topic, 0, Offset::Beginning)?;
     consumer.assign(&list)?;
@@ -71,7 +72,7 @@ fn last_value(consumer: &BaseConsumer, topic: &str) -> KafkaResult<Option<Vec<u8
     value
 }
 
-fn read_to_end(consumer: &BaseConsumer) -> KafkaResult<Option<Vec<u8>>> {
+fn read_to_end(consumer: &BaseConsumer<Words>) -> KafkaResult<Option<Vec<u8>>> {
     let mut value = None;
     let mut waited = Duration::ZERO;
     while waited < ASK_TIME_MAX {

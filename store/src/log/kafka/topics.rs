@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use peal_proto::{Generation, Topic};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 
 use super::client::Clients;
 use super::limits::{ASK_TIME_MAX, SEEN_PAUSE};
 use super::stamp::{STAMP, Stamp};
+use super::words::Words;
 use super::writer::Transactions;
 use super::{OpenError, Settings, blocking_open, dismiss};
 use crate::clock;
@@ -39,7 +39,8 @@ impl Default for Storage {
 /// [`OpenError`].
 pub async fn create_topics(settings: Settings, storage: Storage) -> Result<(u32, Generation), OpenError> {
     let clients = Arc::new(Clients::new(settings)?);
-    let admin: AdminClient<DefaultClientContext> = clients.plain().create().map_err(|error| clients.failed(&error))?;
+    let admin: AdminClient<Words> =
+        clients.plain().create_with_context(Words).map_err(|error| clients.failed(&error))?;
     create(&clients, &admin, vec![stamp_topic(&clients.name(STAMP), storage)]).await?;
     let own = Arc::clone(&clients);
     let stamped = move || {
@@ -87,7 +88,7 @@ pub async fn check_topics(settings: Settings) -> Result<(u32, Generation), OpenE
 }
 
 /// What the log is stamped with, once everything agrees. Blocks.
-pub(super) fn check(clients: &Clients, consumer: &BaseConsumer) -> Result<Stamp, OpenError> {
+pub(super) fn check(clients: &Clients, consumer: &BaseConsumer<Words>) -> Result<Stamp, OpenError> {
     let missing = |topic: &str| OpenError::Missing { topic: topic.to_owned() };
     let name = clients.name(STAMP);
     if partitions(clients, consumer, &name)?.is_none() {
@@ -102,12 +103,12 @@ pub(super) fn check(clients: &Clients, consumer: &BaseConsumer) -> Result<Stamp,
 }
 
 /// A consumer that asks.
-pub(super) fn ask(clients: &Clients) -> Result<BaseConsumer, OpenError> {
+pub(super) fn ask(clients: &Clients) -> Result<BaseConsumer<Words>, OpenError> {
     clients.asking().map_err(|error| clients.failed(&error))
 }
 
 /// Stamps the log if it has no stamp or is about to be made again; answers what is to be made.
-fn stamp(clients: &Clients, consumer: &BaseConsumer) -> Result<(Stamp, Vec<Topic>), OpenError> {
+fn stamp(clients: &Clients, consumer: &BaseConsumer<Words>) -> Result<(Stamp, Vec<Topic>), OpenError> {
     let mut writer = Transactions::open(clients, STAMP.to_owned()).map_err(|error| clients.unavailable(error))?;
     let stored = Stamp::read(clients, consumer)?;
     if let Some(stored) = stored {
@@ -126,7 +127,7 @@ fn stamp(clients: &Clients, consumer: &BaseConsumer) -> Result<(Stamp, Vec<Topic
     }
 }
 
-fn missing_topics(clients: &Clients, consumer: &BaseConsumer, expected: u32) -> Result<Vec<Topic>, OpenError> {
+fn missing_topics(clients: &Clients, consumer: &BaseConsumer<Words>, expected: u32) -> Result<Vec<Topic>, OpenError> {
     let mut missing = Vec::new();
     for topic in Topic::ALL {
         let name = clients.topic(topic);
@@ -150,7 +151,7 @@ fn match_given(clients: &Clients, Stamp { partitions: stored, .. }: Stamp) -> Re
 }
 
 /// How many partitions a topic has; `None` when there is no such topic.
-fn partitions(clients: &Clients, consumer: &BaseConsumer, topic: &str) -> Result<Option<u32>, OpenError> {
+fn partitions(clients: &Clients, consumer: &BaseConsumer<Words>, topic: &str) -> Result<Option<u32>, OpenError> {
     let metadata = consumer.fetch_metadata(Some(topic), ASK_TIME_MAX).map_err(|error| clients.failed(&error))?;
     let Some(found) = metadata.topics().first() else { return Ok(None) };
     match found.error().map(RDKafkaErrorCode::from) {
@@ -175,11 +176,7 @@ fn new_topic(name: &str, partitions: u32, storage: Storage) -> NewTopic<'_> {
     }
 }
 
-async fn create(
-    clients: &Clients,
-    admin: &AdminClient<DefaultClientContext>,
-    topics: Vec<NewTopic<'_>>,
-) -> Result<(), OpenError> {
+async fn create(clients: &Clients, admin: &AdminClient<Words>, topics: Vec<NewTopic<'_>>) -> Result<(), OpenError> {
     let options = AdminOptions::new().operation_timeout(Some(ASK_TIME_MAX));
     let created: KafkaResult<_> = admin.create_topics(&topics, &options).await;
     for result in created.map_err(|error| clients.failed(&error))? {

@@ -16,6 +16,7 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 use super::client::Clients;
 use super::groups::{Groups, put};
 use super::limits::{DELIVERY_PAUSE, ROOM_PAUSE, SLICE_TIME_MAX, WRITER_TIME_MAX};
+use super::words::Words;
 use super::{blocking, check_commit, check_records, dismiss, fault, record};
 use crate::StoreError;
 use crate::log::{Commit, NewRecord, Source, Writer};
@@ -75,7 +76,7 @@ pub(super) struct Slice {
 /// One transaction after the other. Every call blocks.
 pub(super) struct Transactions {
     name: String,
-    producer: BaseProducer,
+    producer: BaseProducer<Words>,
     /// Why nothing more is written.
     ended: Option<End>,
 }
@@ -104,7 +105,10 @@ impl Transactions {
     }
 
     /// Runs one transaction.
-    pub(super) fn transact(&mut self, fill: impl FnOnce(&BaseProducer) -> KafkaResult<()>) -> Result<(), StoreError> {
+    pub(super) fn transact(
+        &mut self,
+        fill: impl FnOnce(&BaseProducer<Words>) -> KafkaResult<()>,
+    ) -> Result<(), StoreError> {
         if let Some(end) = self.ended.clone() {
             return Err(self.error(end));
         }
@@ -142,7 +146,7 @@ impl Transactions {
 }
 
 /// Hands one record to the producer, waiting while it is full: a slice may be larger than its queue.
-fn send(producer: &BaseProducer, topic: &str, new: &NewRecord) -> KafkaResult<()> {
+fn send(producer: &BaseProducer<Words>, topic: &str, new: &NewRecord) -> KafkaResult<()> {
     let key = new.key.to_string();
     let mut waited = Duration::ZERO;
     loop {
@@ -160,7 +164,7 @@ fn send(producer: &BaseProducer, topic: &str, new: &NewRecord) -> KafkaResult<()
 
 /// Waits until Kafka has answered for every record. The commit would do that too, but rdkafka's flush inside of it looks
 /// only every 100 ms.
-fn drain(producer: &BaseProducer) {
+fn drain(producer: &BaseProducer<Words>) {
     let mut waited = Duration::ZERO;
     while producer.in_flight_count() > 0 && waited < SLICE_TIME_MAX {
         producer.poll(DELIVERY_PAUSE);
