@@ -77,6 +77,18 @@ pub fn marker_key(partition: Partition) -> String {
     format!("peal:{{p{partition}}}:marker")
 }
 
+/// What is known of each user in a partition's inbox: a hash of packed summaries.
+#[must_use]
+pub fn users_key(partition: Partition) -> String {
+    format!("peal:{{p{partition}}}:users")
+}
+
+/// The users of a partition's inbox by their oldest parked offset.
+#[must_use]
+pub fn floors_key(partition: Partition) -> String {
+    format!("peal:{{p{partition}}}:floors")
+}
+
 /// The lease of a partition.
 #[must_use]
 pub fn lease_key(partition: Partition) -> String {
@@ -99,6 +111,8 @@ mod tests {
         assert_eq!(members_key(CommunityId::new(7).unwrap()), "community:7:members");
         assert_eq!(inbox_key(Partition::new(3), user), "peal:{p3}:inbox:42");
         assert_eq!(marker_key(Partition::new(3)), "peal:{p3}:marker");
+        assert_eq!(users_key(Partition::new(3)), "peal:{p3}:users");
+        assert_eq!(floors_key(Partition::new(3)), "peal:{p3}:floors");
         assert_eq!(lease_key(Partition::new(3)), "peal:{p3}:lease");
         assert_eq!(event_key(&"e1".parse().unwrap()), "peal:event:e1");
     }

@@ -1,25 +1,28 @@
 //! Inbox, members, statuses and shard map in a Redis that all processes of a cluster share.
 //!
-//! Owns the connection: one, multiplexed, with limits on every wait, and made again when it breaks; what Redis tells unasked
-//! comes over another ([`push`]). A call that was cut off is not repeated here; whether it had its effect is not known. What
-//! each store keeps stands in its own `redis.rs`. Redis is asked for nothing that needs more than version 6.2.
+//! Owns the connection ([`wire`]): one, multiplexed, with limits on every wait, and made again when it breaks, or in a Redis
+//! Cluster one to each server; what Redis tells unasked comes over another ([`push`]). A call that was cut off is repeated in
+//! a cluster and not otherwise; whether it had its effect is not known. What each store keeps stands in its own `redis.rs`.
+//! Redis is asked for nothing that needs more than version 6.2.
 //!
 //! How much outlives a crash of Redis is its own setting (`appendonly`, `appendfsync`). The inbox finds out what was lost;
 //! a claim on an event that was lost lets a second copy of the event through.
 
+mod address;
 mod check;
 pub(crate) mod push;
+mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::io::tcp::TcpSettings;
-use redis::{Client, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError, ServerErrorKind};
+use redis::{Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, ServerErrorKind};
 
 pub use check::Concern;
 
+use self::address::Address;
 use self::push::Push;
+use self::wire::Wire;
 use crate::inbox::Retention;
 use crate::inbox::redis::RedisInbox;
 use crate::leases::redis::RedisLeases;
@@ -56,8 +59,11 @@ const CALLS_MAX: usize = 1_024;
 /// How Redis is reached, and what is kept in it.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// `redis://[user:password@]host[:port][/database]`, or `rediss://` for TLS.
+    /// `redis://[user:password@]host[:port][/database]`, or of a Redis Cluster some of its servers:
+    /// `redis+cluster://[user:password@]host:port,host:port`. With TLS `rediss` instead of `redis`.
     pub url: String,
+    /// Whose certificates are trusted with TLS, as PEM; those that the system trusts when there is none.
+    pub authority: Option<Vec<u8>>,
     /// What the inbox keeps for one user.
     pub retention: Retention,
     /// How long the status of an event and the claim on it are kept; at least 24 hours.
@@ -72,6 +78,7 @@ impl Settings {
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
+            authority: None,
             retention: Retention::default(),
             status_age_max: Duration::from_secs(2 * 24 * 3600),
             members: MembersPattern::default(),
@@ -81,7 +88,7 @@ impl Settings {
 
 /// A Redis that answered.
 pub struct Redis {
-    manager: ConnectionManager,
+    wire: Wire,
     push: Arc<Push>,
     known: Arc<Known>,
     settings: Settings,
@@ -92,33 +99,14 @@ pub struct Redis {
 /// # Errors
 /// [`StoreError::Unavailable`] when the URL can't be read or there is no answer.
 pub async fn connect(settings: Settings) -> Result<Redis, StoreError> {
-    let client = client(&settings.url)?;
-    let connecting = ConnectionManager::new_with_config(client.clone(), limits());
-    let manager = tokio::time::timeout(CALL_TIME_MAX, connecting).await;
-    let manager = manager.map_err(|_| unavailable("redis", "it takes too long to connect"))?;
-    let manager = manager.map_err(|error| unavailable("redis", error))?;
+    let address = Address::parse(&settings.url, settings.authority.clone())?;
+    let wire = tokio::time::timeout(CALL_TIME_MAX, Wire::connect(&address)).await;
+    let wire = wire.map_err(|_| unavailable("redis", "it takes too long to connect"))?;
+    let wire = wire.map_err(|error| unavailable("redis", error))?;
     let known = Arc::new(Known::new(settings.members.clone()));
     let hears = Arc::clone(&known);
-    let push = Push::start(client.get_connection_info(), move |heard| hears.hear(heard))?;
-    Ok(Redis { manager, push, known, settings })
-}
-
-fn client(url: &str) -> Result<Client, StoreError> {
-    // Fails when the process has chosen one already, which is as good.
-    drop(rustls::crypto::ring::default_provider().install_default());
-    let tcp = TcpSettings::default().set_nodelay(true).set_user_timeout(SILENCE_TIME_MAX);
-    let info = url.into_connection_info().map_err(|error| unavailable("redis", error))?;
-    Client::open(info.set_tcp_settings(tcp)).map_err(|error| unavailable("redis", error))
-}
-
-fn limits() -> ConnectionManagerConfig {
-    ConnectionManagerConfig::new()
-        .set_connection_timeout(Some(CONNECT_TIME_MAX))
-        .set_response_timeout(Some(ANSWER_TIME_MAX))
-        .set_number_of_retries(RECONNECT_TRIES)
-        .set_max_delay(RECONNECT_PAUSE_MAX)
-        .set_concurrency_limit(CALLS_MAX)
-        .set_pipeline_buffer_size(CALLS_MAX)
+    let push = Push::start(&address, move |heard| hears.hear(heard))?;
+    Ok(Redis { wire, push, known, settings })
 }
 
 impl Redis {
@@ -127,11 +115,11 @@ impl Redis {
     pub fn stores(&self, log: Arc<dyn Log>) -> Stores {
         let (push, known) = (Arc::clone(&self.push), Arc::clone(&self.known));
         Stores {
-            members: Arc::new(RedisMembers::new(self.connection("members"), push, known, Arc::clone(&log))),
-            statuses: Arc::new(RedisStatuses::new(self.connection("statuses"), self.settings.status_age_max)),
+            members: Arc::new(RedisMembers::new(self.connection("store of members"), push, known, Arc::clone(&log))),
+            statuses: Arc::new(RedisStatuses::new(self.connection("store of statuses"), self.settings.status_age_max)),
             inbox: Arc::new(RedisInbox::new(self.connection("inbox"), log.generation(), self.settings.retention)),
             shards: Arc::new(RedisShards::new(self.connection("shard map"), self.push.watch())),
-            leases: Arc::new(RedisLeases::new(self.connection("leases"))),
+            leases: Arc::new(RedisLeases::new(self.connection("store of leases"))),
             log,
         }
     }
@@ -145,36 +133,36 @@ impl Redis {
     }
 
     fn connection(&self, store: &'static str) -> Connection {
-        Connection { manager: self.manager.clone(), store }
+        Connection { wire: self.wire.clone(), store }
     }
 }
 
 /// The shared connection in the hands of one store.
 #[derive(Clone)]
 pub(crate) struct Connection {
-    manager: ConnectionManager,
+    wire: Wire,
     store: &'static str,
 }
 
 impl Connection {
     /// One command.
     pub(crate) async fn run<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
-        self.within(command.query_async(&mut self.manager.clone())).await
+        self.within(self.wire.clone().run(command)).await
     }
 
     /// Several commands in one round trip.
     pub(crate) async fn run_all<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, StoreError> {
-        self.within(commands.query_async(&mut self.manager.clone())).await
+        self.within(self.wire.clone().run_all(commands)).await
     }
 
     /// A script; given to Redis first when it does not know it, as after a restart.
     pub(crate) async fn call<T: FromRedisValue>(&self, script: &Script, call: &Cmd) -> Result<T, StoreError> {
         let calling = async {
-            let mut manager = self.manager.clone();
-            match call.query_async(&mut manager).await {
+            let mut wire = self.wire.clone();
+            match wire.run(call).await {
                 Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                    redis::cmd("SCRIPT").arg("LOAD").arg(script.text).exec_async(&mut manager).await?;
-                    call.query_async(&mut manager).await
+                    let () = wire.run(redis::cmd("SCRIPT").arg("LOAD").arg(script.text)).await?;
+                    wire.run(call).await
                 }
                 answer => answer,
             }

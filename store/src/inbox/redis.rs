@@ -14,7 +14,7 @@ mod page;
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use peal_proto::name::marker_key;
+use peal_proto::name::{floors_key, marker_key, users_key};
 use peal_proto::{Generation, Offset, Partition, Position, Timestamp, UserId};
 use redis::Cmd;
 
@@ -47,8 +47,8 @@ impl Keys {
     fn of(partition: Partition) -> Self {
         Self {
             marker: marker_key(partition),
-            users: format!("peal:{{p{partition}}}:users"),
-            floors: format!("peal:{{p{partition}}}:floors"),
+            users: users_key(partition),
+            floors: floors_key(partition),
             stream_prefix: format!("peal:{{p{partition}}}:inbox:"),
         }
     }

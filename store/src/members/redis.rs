@@ -94,7 +94,10 @@ impl Known {
         match heard {
             Heard::Listening => self.lock().listens(),
             Heard::Changed(key) => self.pattern.community(key).into_iter().for_each(|of| self.lock().changed(of)),
-            Heard::Missed => self.lock().missed(),
+            Heard::Missed => {
+                self.lock().missed();
+                self.users.set(0.0);
+            }
         }
     }
 }

@@ -1,11 +1,19 @@
-//! Whether a Redis is safe to use as it is configured. Reads `INFO`, which hosted services allow where they forbid `CONFIG`.
+//! Whether a Redis is safe to use as it is configured, and well set. Reads `INFO`, which hosted services allow where they
+//! forbid `CONFIG`; so what only `CONFIG` tells is advice, and left out where it may not be asked.
 
+use std::collections::BTreeMap;
 use std::fmt;
+
+use redis::{RedisResult, Value};
 
 use super::Connection;
 use crate::StoreError;
 
-/// What makes a Redis unsafe.
+/// The most bytes of a node of a stream that are not worth a word. A new stream takes one whole node, and one notification
+/// is a few hundred bytes.
+const NODE_BYTES_MAX: u64 = 1_024;
+
+/// What makes a Redis unsafe, or wasteful.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Concern {
     /// It drops keys when its memory is full: parked notifications and claims go without a trace.
@@ -22,6 +30,22 @@ pub enum Concern {
         /// Its version.
         version: String,
     },
+    /// Everybody's first parked notification takes several KiB. Costs memory, and is safe.
+    Wastes {
+        /// `stream-node-max-bytes`.
+        node_bytes: u64,
+    },
+}
+
+impl Concern {
+    /// Whether something may be lost; otherwise it is advice.
+    #[must_use]
+    pub const fn is_unsafe(&self) -> bool {
+        match self {
+            Self::Evicts { .. } | Self::Forgets | Self::TooOld { .. } => true,
+            Self::Wastes { .. } => false,
+        }
+    }
 }
 
 impl fmt::Display for Concern {
@@ -34,13 +58,36 @@ impl fmt::Display for Concern {
             ),
             Self::Forgets => f.write_str("redis keeps nothing across a restart; set appendonly to yes"),
             Self::TooOld { version } => write!(f, "redis {version} is too old: 6.2 or newer is needed"),
+            Self::Wastes { node_bytes } => write!(
+                f,
+                "redis takes {node_bytes} bytes for the first notification parked for a user; set stream-node-max-bytes \
+                 to 512"
+            ),
         }
     }
 }
 
 pub(super) async fn check(connection: &Connection) -> Result<Vec<Concern>, StoreError> {
-    let info: String = connection.run(redis::cmd("INFO").arg("everything")).await?;
-    Ok(concerns(&info))
+    let infos = infos(connection.run(redis::cmd("INFO").arg("everything")).await?);
+    let infos = infos.map_err(|error| connection.damaged(error))?;
+    let mut concerns: Vec<_> = infos.iter().flat_map(|info| concerns(info)).chain(wastes(connection).await).collect();
+    concerns.dedup(); // the servers of a cluster are mostly alike
+    Ok(concerns)
+}
+
+/// What one server says, or each of a cluster.
+fn infos(answer: Value) -> RedisResult<Vec<String>> {
+    let Value::Map(servers) = answer else { return Ok(vec![redis::from_redis_value(answer)?]) };
+    servers.into_iter().map(|(_, info)| Ok(redis::from_redis_value(info)?)).collect()
+}
+
+/// `None` also when it may not be asked.
+async fn wastes(connection: &Connection) -> Option<Concern> {
+    let mut get = redis::cmd("CONFIG");
+    get.arg("GET").arg("stream-node-max-bytes");
+    let values: BTreeMap<String, u64> = connection.run(&get).await.ok()?;
+    let node_bytes = *values.get("stream-node-max-bytes")?;
+    (node_bytes > NODE_BYTES_MAX).then_some(Concern::Wastes { node_bytes })
 }
 
 fn concerns(info: &str) -> Vec<Concern> {

@@ -16,20 +16,24 @@ use bytes::Bytes;
 use fred::clients::Client;
 use fred::error::{Error, ErrorKind};
 use fred::interfaces::{
-    ClientInterface, ClientLike, EventInterface, PubsubInterface, SetsInterface, TrackingInterface,
+    ClientInterface, ClientLike, ClusterInterface, EventInterface, PubsubInterface, SetsInterface, TrackingInterface,
 };
 use fred::types::client::Invalidation;
+use fred::types::cluster::ClusterRouting;
 use fred::types::config::{
-    Config, ConnectionConfig, Options, PerformanceConfig, ReconnectPolicy, Server, ServerConfig, TcpConfig,
-    TlsConnector, UnresponsiveConfig,
+    ClusterDiscoveryPolicy, Config, ConnectionConfig, Options, PerformanceConfig, ReconnectPolicy, Server,
+    ServerConfig, TcpConfig, TlsConfig, TlsConnector, UnresponsiveConfig,
 };
 use fred::types::{Builder, ConnectHandle, Message, RespVersion, Value};
 use peal_proto::name::SHARDS_CHANNEL;
 use redis::{ConnectionAddr, ConnectionInfo};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 
+use super::address::Address;
 use super::{ANSWER_TIME_MAX, CONNECT_TIME_MAX, RECONNECT_PAUSE_MAX, unavailable};
 use crate::StoreError;
 
@@ -64,10 +68,10 @@ pub(crate) struct Push {
 impl Push {
     /// Starts to connect, and to listen as soon as there is a connection.
     pub(super) fn start(
-        redis: &ConnectionInfo,
+        address: &Address,
         hear: impl Fn(Heard<'_>) + Send + Sync + 'static,
     ) -> Result<Arc<Self>, StoreError> {
-        let client = client(redis).map_err(|error| unavailable("redis", error))?;
+        let client = client(address).map_err(|error| unavailable("redis", error))?;
         let published = watch::Sender::new(0);
         let listener = Listener::new(client.clone(), published.clone(), hear);
         let tasks = (client.connect(), tokio::spawn(listener.run()));
@@ -81,16 +85,22 @@ impl Push {
 
     /// All members of a set, of which the next change is told. Refused at once while there is no connection that tracks.
     pub(crate) async fn members(&self, key: &str) -> Result<Vec<Bytes>, StoreError> {
-        self.read(key).await.map_err(|error| unavailable("members", error))
+        self.read(key).await.map_err(|error| unavailable("store of members", error))
     }
 
     async fn read(&self, key: &str) -> Result<Vec<Bytes>, Error> {
         // In one go, as it holds for the next command of the connection. The option of fred's for it does nothing (10.1).
-        let reads = self.client.pipeline().with_options(&now_or_never());
+        let reads = self.client.pipeline().with_options(&Options { cluster_node: self.owner(key), ..now_or_never() });
         let () = reads.client_caching(true).await?;
         let () = reads.smembers(key).await?;
         let (_, members): (Value, Vec<Bytes>) = reads.all().await?;
         Ok(members)
+    }
+
+    /// The server of a cluster that has a key.
+    fn owner(&self, key: &str) -> Option<Server> {
+        let slots = self.client.cached_cluster_state()?;
+        slots.get_server(ClusterRouting::hash_key(key.as_bytes())).cloned()
     }
 }
 
@@ -118,13 +128,14 @@ impl Watch {
     }
 }
 
-fn client(redis: &ConnectionInfo) -> Result<Client, Error> {
-    let mut client = Builder::from_config(config(redis)?);
+fn client(address: &Address) -> Result<Client, Error> {
+    let mut client = Builder::from_config(config(address)?);
     client.set_policy(ReconnectPolicy::new_exponential(0, millis(RECONNECT_PAUSE_MIN), millis(RECONNECT_PAUSE_MAX), 2));
     client.set_connection_config(ConnectionConfig {
         connection_timeout: CONNECT_TIME_MAX,
         internal_command_timeout: ANSWER_TIME_MAX,
         max_command_attempts: 1,
+        max_redirections: 0, // a read that is sent on to another server would not be tracked there
         unresponsive: UnresponsiveConfig { max_timeout: Some(ANSWER_TIME_MAX), ..UnresponsiveConfig::default() },
         tcp: TcpConfig { nodelay: Some(true), ..TcpConfig::default() },
         ..ConnectionConfig::default()
@@ -137,23 +148,44 @@ fn client(redis: &ConnectionInfo) -> Result<Client, Error> {
     client.build()
 }
 
-fn config(redis: &ConnectionInfo) -> Result<Config, Error> {
-    let (host, port, tls) = match redis.addr() {
-        ConnectionAddr::Tcp(host, port) => (host, *port, None),
-        ConnectionAddr::TcpTls { host, port, .. } => (host, *port, Some(TlsConnector::default_rustls()?.into())),
-        ConnectionAddr::Unix(_) | _ => return Err(Error::new(ErrorKind::Url, "it has no host")),
-    };
-    let settings = redis.redis_settings();
+fn config(address: &Address) -> Result<Config, Error> {
+    let servers = address.servers().map(server).collect::<Result<Vec<_>, _>>()?;
+    let policy = ClusterDiscoveryPolicy::default();
+    let settings = address.first.redis_settings();
     Ok(Config {
         fail_fast: false, // tries again when the first connection fails too
         version: RespVersion::RESP3,
-        server: ServerConfig::new_centralized(host.clone(), port),
-        tls,
+        server: match servers.first() {
+            Some(server) if !address.is_cluster() => ServerConfig::Centralized { server: server.clone() },
+            Some(_) | None => ServerConfig::Clustered { hosts: servers, policy },
+        },
+        tls: tls(address)?,
         username: settings.username().map(str::to_owned),
         password: settings.password().map(str::to_owned),
-        database: u8::try_from(settings.db()).ok(),
+        database: if address.is_cluster() { None } else { u8::try_from(settings.db()).ok() },
         ..Config::default()
     })
+}
+
+fn server(redis: &ConnectionInfo) -> Result<Server, Error> {
+    match redis.addr() {
+        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => Ok(Server::new(host, *port)),
+        ConnectionAddr::Unix(_) | _ => Err(Error::new(ErrorKind::Url, "it has no host")),
+    }
+}
+
+fn tls(address: &Address) -> Result<Option<TlsConfig>, Error> {
+    if !matches!(address.first.addr(), ConnectionAddr::TcpTls { .. }) {
+        return Ok(None);
+    }
+    let Some(authority) = &address.authority else { return Ok(Some(TlsConnector::default_rustls()?.into())) };
+    let refused = |why: &dyn std::fmt::Display| Error::new(ErrorKind::Tls, format!("the authority: {why}"));
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(authority) {
+        roots.add(certificate.map_err(|error| refused(&error))?).map_err(|error| refused(&error))?;
+    }
+    let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    Ok(Some(TlsConnector::from(config).into()))
 }
 
 fn millis(duration: Duration) -> u32 {
@@ -243,10 +275,14 @@ impl<H: Fn(Heard<'_>)> Listener<H> {
     }
 }
 
-/// A sign of life, some time from now. Its answer is of no use here: when there is none, the connection is made again.
+/// A sign of life from every server, some time from now. Without one the connection is made again, and that is told; so the
+/// answer is of no use here.
 async fn beat(client: &Client) {
     tokio::time::sleep(HEARTBEAT).await;
-    drop(client.with_options(&now_or_never()).ping::<()>(None).await);
+    for server in client.active_connections() {
+        let options = Options { cluster_node: client.is_clustered().then_some(server), ..now_or_never() };
+        drop(client.with_options(&options).ping::<()>(None).await);
+    }
 }
 
 fn now_or_never() -> Options {

@@ -1,8 +1,10 @@
 //! The stores in Redis keep the promises of the traits, on a real server that is killed, wiped and put back in time.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod cluster;
 mod members;
 mod server;
+mod tls;
 
 use std::path::Path;
 use std::process::Command;
@@ -11,7 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use peal_proto::frame::GapReason;
-use peal_proto::{Offset, Partition, Position, Timestamp, UserId};
+use peal_proto::{CommunityId, Offset, Partition, Position, Timestamp, UserId};
 use peal_store::conformance::{self, Factory, PARTITIONS, RETENTION, Subject, System};
 use peal_store::inbox::{Entry, Item, Marker, PageRequest, Parked, Retention};
 use peal_store::redis::Concern;
@@ -54,6 +56,8 @@ impl Factory for Fresh {
     async fn fresh(&self, partitions: u32, retention: Retention) -> Subject {
         let (server, simulation) = (Server::start().await, Simulation::new(1, partitions, retention));
         let stores = server.connect(retention).await.stores(simulation.stores().log);
+        // Before anything is fanned out, so that it is known that no members were lost.
+        stores.members.scan(CommunityId::new(0).unwrap(), None).await.unwrap();
         Box::new(Kept { server, simulation, retention, stores })
     }
 }
@@ -273,4 +277,15 @@ async fn a_server_that_may_drop_keys_is_a_concern() {
     assert_eq!(server.connect(RETENTION).await.check().await.unwrap(), [evicts]);
     let forgetful = Server::start_with(&["--appendonly", "no"]).await;
     assert_eq!(forgetful.connect(RETENTION).await.check().await.unwrap(), [Concern::Forgets]);
+}
+
+#[tokio::test]
+async fn a_server_that_takes_too_much_for_a_user_is_told_and_is_not_unsafe() {
+    let server = Server::start().await;
+    server.cli(&["CONFIG", "SET", "stream-node-max-bytes", "4096"]);
+    let concerns = server.connect(RETENTION).await.check().await.unwrap();
+    assert_eq!(concerns, [Concern::Wastes { node_bytes: 4_096 }]);
+    assert!(!concerns[0].is_unsafe());
+    let silent = Server::start_with(&["--appendonly", "yes", "--rename-command", "CONFIG", ""]).await;
+    assert_eq!(silent.connect(RETENTION).await.check().await.unwrap(), []);
 }

@@ -46,7 +46,7 @@ fn users(numbers: impl IntoIterator<Item = u64>) -> BTreeSet<UserId> {
 }
 
 /// How often sets have been read.
-fn reads(server: &Server) -> u64 {
+pub(super) fn reads(server: &Server) -> u64 {
     let of = |line: &str| -> Option<u64> {
         let (command, figures) = line.trim().strip_prefix("cmdstat_")?.split_once(":calls=")?;
         let is_read = ["sscan", "smembers", "scard"].contains(&command);
@@ -56,7 +56,7 @@ fn reads(server: &Server) -> u64 {
 }
 
 /// Asks until the answer is this one; how many tries it took.
-async fn until(members: &Arc<dyn Members>, expected: &BTreeSet<UserId>) {
+pub(super) async fn until(members: &Arc<dyn Members>, expected: &BTreeSet<UserId>) {
     let asking = async {
         while all(members).await != *expected {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -66,7 +66,7 @@ async fn until(members: &Arc<dyn Members>, expected: &BTreeSet<UserId>) {
 }
 
 /// Asks until that no longer reads anything.
-async fn until_kept(server: &Server, members: &Arc<dyn Members>) {
+pub(super) async fn until_kept(server: &Server, members: &Arc<dyn Members>) {
     let asking = async {
         loop {
             let before = reads(server);

@@ -90,7 +90,8 @@ pub(super) fn free_port() -> u16 {
 
 pub(super) fn spawn(directory: &Path, port: u16, options: &[&str]) -> Child {
     let mut server = Command::new("redis-server");
-    server.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", ""]).args(options);
+    server.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--stream-node-max-bytes", "512"]);
+    server.args(options);
     server.arg("--dir").arg(directory).stdout(Stdio::null());
     server.spawn().expect("redis-server is not there: apt-get install redis-server")
 }
