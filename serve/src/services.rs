@@ -3,6 +3,7 @@
 //! A service that does not answer yet is waited for; what can't be right is told at once, with what to do.
 
 use std::fmt::Display;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,7 +80,7 @@ impl KafkaArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Redis")]
 pub struct RedisArgs {
-    /// redis://[user:password@]host[:port][/database], or rediss:// for TLS
+    /// redis://[user:password@]host[:port][/database], rediss:// for TLS, redis+cluster://host:port,host:port for a cluster
     #[arg(
         long,
         env = "PEAL_REDIS",
@@ -88,6 +89,9 @@ pub struct RedisArgs {
         hide_env_values = true
     )]
     pub redis: String,
+    /// Whose certificates are trusted with TLS, as a PEM file [default: those the system trusts]
+    #[arg(long, env = "PEAL_REDIS_CA", value_name = "FILE")]
+    pub redis_ca: Option<PathBuf>,
     /// The key of a community's set of members, with the community's id at <c>
     #[arg(long, env = "PEAL_MEMBERS", default_value = "community:<c>:members", value_name = "PATTERN")]
     pub members: MembersPattern,
@@ -142,6 +146,14 @@ pub enum Fault {
         /// Why.
         error: OpenError,
     },
+    /// The authorities of Redis can't be read.
+    #[error("--redis-ca {}: {error}", path.display())]
+    Authority {
+        /// Where they should be.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
     /// Redis does not answer.
     #[error("redis at {at} does not answer: {error}; set --redis or PEAL_REDIS")]
     Redis {
@@ -176,7 +188,15 @@ fn hint(error: &OpenError) -> &'static str {
 /// [`Fault`].
 pub async fn open(kafka: &KafkaArgs, redis: &RedisArgs) -> Result<Stores, Fault> {
     let log = open_log(kafka).await?;
-    let settings = redis::Settings { members: redis.members.clone(), ..redis::Settings::new(redis.redis.clone()) };
+    let authority = redis
+        .redis_ca
+        .as_ref()
+        .map(|path| std::fs::read(path).map_err(|error| Fault::Authority { path: path.clone(), error }));
+    let settings = redis::Settings {
+        members: redis.members.clone(),
+        authority: authority.transpose()?,
+        ..redis::Settings::new(redis.redis.clone())
+    };
     let at = address(&redis.redis);
     let connecting = Patience::new(format!("redis at {at}"));
     let connected = connecting.with(async || redis::connect(settings.clone()).await, may_pass).await;
@@ -204,10 +224,10 @@ fn may_pass(error: &StoreError) -> bool {
 fn report(concern: &Concern) {
     if concern.is_unsafe() {
         tracing::error!(%concern, "this redis is not safe to use as it is configured");
+        metrics::gauge!("peal_redis_concerns").increment(1);
     } else {
         tracing::warn!(%concern, "this redis could be configured better");
     }
-    metrics::gauge!("peal_redis_concerns").increment(1);
 }
 
 /// A URL without its password.
