@@ -12,7 +12,7 @@ use crate::trial::Outcome;
 const HEAD: &str = "\
 # Failures
 
-Written by `make test-failures TABLE=docs/failure.md`; do not edit. Each row starts a publisher and three nodes as processes
+Written by `make failure-table`; do not edit. Each row starts a publisher and three nodes as processes
 of their own, on a real Kafka and a real Redis, puts them under load, and breaks something for real. 54 WebSocket clients (some
 always there, some on and off, some only in the end, some with two sockets) record what they see, and a checker compares it
 with what was answered `202`: everything, once, in order.
