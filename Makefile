@@ -16,6 +16,9 @@ ROWS ?=
 # What needs no services: Kafka and Redis are built and tested beside the real ones.
 FEATURES := --features peal-store/embedded,peal-store/conformance
 
+RUSTDOC = RUSTDOCFLAGS="--deny warnings --allow rustdoc::private_intra_doc_links" \
+	cargo doc --workspace --no-deps --document-private-items --quiet $(FEATURES)
+
 TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
 CHROMIUM ?= /usr/bin/chromium
 export CHROMIUM
@@ -96,10 +99,10 @@ lint: has-rust
 
 lint-services: has-rust
 	cargo clippy --workspace --all-targets $(FEATURES) --features $(ON_SERVICES) -- --deny warnings
+	$(RUSTDOC) --features $(ON_SERVICES)
 
 docs: has-rust
-	RUSTDOCFLAGS="--deny warnings --allow rustdoc::private_intra_doc_links" \
-		cargo doc --workspace --no-deps --document-private-items $(FEATURES) --quiet
+	$(RUSTDOC)
 
 # What a machine needs.
 

@@ -1,6 +1,6 @@
 //! `peal bench`: what a cluster costs on this machine, with the floor beside it.
 //!
-//! Owns the course of a run and the numbers that come of it. The cluster and the floor are processes of their own ([`site`],
+//! Owns the course of a run and the numbers that come of it. The cluster and the floor are processes of their own ([`mod@site`],
 //! [`baseline`]), all clients are in this one ([`subject`]); [`report`] prints.
 
 #[cfg(feature = "services")]

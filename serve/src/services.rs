@@ -76,11 +76,15 @@ impl KafkaArgs {
     }
 }
 
+const REDIS_HELP: &str = "\
+redis://[user:password@]host[:port][/database], rediss:// for TLS, redis+cluster://host:port,host:port for a cluster";
+
 /// How Redis is reached.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Redis")]
 pub struct RedisArgs {
-    /// redis://[user:password@]host[:port][/database], rediss:// for TLS, redis+cluster://host:port,host:port for a cluster
+    /// Its URL.
+    #[arg(help = REDIS_HELP)]
     #[arg(
         long,
         env = "PEAL_REDIS",
@@ -92,7 +96,8 @@ pub struct RedisArgs {
     /// Whose certificates are trusted with TLS, as a PEM file [default: those the system trusts]
     #[arg(long, env = "PEAL_REDIS_CA", value_name = "FILE")]
     pub redis_ca: Option<PathBuf>,
-    /// The key of a community's set of members, with the community's id at <c>
+    /// The key of a community's set of members.
+    #[arg(help = "The key of a community's set of members, with the community's id at <c>")]
     #[arg(long, env = "PEAL_MEMBERS", default_value = "community:<c>:members", value_name = "PATTERN")]
     pub members: MembersPattern,
 }

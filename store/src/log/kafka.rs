@@ -1,6 +1,6 @@
 //! The log in Kafka.
 //!
-//! Appends go through one idempotent producer ([`ingest`](self::ingest)), slices through a transactional one a name, reads
+//! Appends go through one idempotent producer ([`ingest`]), slices through a transactional one a name, reads
 //! through one consumer with partitions assigned by hand, commits through the groups' offsets with metadata. Owns how a log
 //! is opened; the files below know librdkafka, and no other file does. Nothing here blocks a thread of the runtime.
 
@@ -102,7 +102,11 @@ pub enum OpenError {
 
 impl Clients {
     fn unavailable(&self, reason: impl Display) -> OpenError {
-        OpenError::Unavailable { brokers: self.settings().brokers.clone(), reason: reason.to_string() }
+        let reason = match self.words().last() {
+            Some(said) => format!("{reason} ({said})"),
+            None => reason.to_string(),
+        };
+        OpenError::Unavailable { brokers: self.settings().brokers.clone(), reason }
     }
 
     fn failed(&self, error: &KafkaError) -> OpenError {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use peal_proto::limits::PARTITIONS_DEFAULT;
 use peal_proto::{Partition, Topic};
-use rdkafka::config::ClientConfig;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaResult;
 use rdkafka::producer::BaseProducer;
@@ -46,6 +46,7 @@ pub(super) struct Clients {
     settings: Settings,
     /// What the log was made with, or will be.
     partitions: u32,
+    words: Words,
     /// In the order of [`Topic::ALL`].
     topics: [String; Topic::ALL.len()],
 }
@@ -58,7 +59,7 @@ impl Clients {
         }
         let topics = Topic::ALL.map(|topic| format!("{}{}", settings.prefix, topic.name()));
         let partitions = settings.partitions.unwrap_or(PARTITIONS_DEFAULT);
-        Ok(Self { settings, partitions, topics })
+        Ok(Self { settings, partitions, words: Words::default(), topics })
     }
 
     pub(super) fn settings(&self) -> &Settings {
@@ -90,6 +91,11 @@ impl Clients {
         format!("{}{name}", self.settings.prefix)
     }
 
+    /// What its clients say.
+    pub(super) fn words(&self) -> &Words {
+        &self.words
+    }
+
     /// For the administration of topics.
     pub(super) fn plain(&self) -> ClientConfig {
         self.config([], [])
@@ -98,7 +104,10 @@ impl Clients {
     /// Asks about topics and reads the few records of the stamp, whose end it is told.
     pub(super) fn asking(&self) -> KafkaResult<BaseConsumer<Words>> {
         let mut config = self.config([("fetch.wait.max.ms", FETCH_WAIT_MS.to_string())], reading());
-        config.set("enable.partition.eof", "true").set("group.id", self.name("peal.stamp")).create_with_context(Words)
+        config
+            .set("enable.partition.eof", "true")
+            .set("group.id", self.name("peal.stamp"))
+            .create_with_context(self.words.clone())
     }
 
     /// Reads partitions, or commits for a group; which, is up to the caller.
@@ -111,7 +120,7 @@ impl Clients {
             ("fetch.queue.backoff.ms", "20".to_owned()), // a second, the default, is long after a queue was briefly full
             ("socket.timeout.ms", ASK_TIME_MAX.as_millis().to_string()),
         ];
-        self.config(defaults, reading()).set("group.id", self.name(group)).create_with_context(Words)
+        self.config(defaults, reading()).set("group.id", self.name(group)).create_with_context(self.words.clone())
     }
 
     /// The producer of appends.
@@ -126,7 +135,7 @@ impl Clients {
         defaults.push(("transaction.timeout.ms", SLICE_TIME_MAX.as_millis().to_string()));
         defaults.push(("retry.backoff.ms", SLICE_RETRY_MS.to_string()));
         self.config(defaults, [("transactional.id", self.name(name)), ("acks", "all".to_owned())])
-            .create_with_context(Words)
+            .create_with_context(self.words.clone())
     }
 
     /// Defaults, then what the settings say, then what has to be.
@@ -136,6 +145,7 @@ impl Clients {
         fixed: impl IntoIterator<Item = (&'a str, String)>,
     ) -> ClientConfig {
         let mut config = ClientConfig::new();
+        config.set_log_level(RDKafkaLogLevel::Warning); // whatever is made of it, [`Words`] is to hear it
         config.set("client.id", "peal");
         for (key, value) in defaults {
             config.set(key, value);

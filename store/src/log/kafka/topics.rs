@@ -40,7 +40,9 @@ impl Default for Storage {
 pub async fn create_topics(settings: Settings, storage: Storage) -> Result<(u32, Generation), OpenError> {
     let clients = Arc::new(Clients::new(settings)?);
     let admin: AdminClient<Words> =
-        clients.plain().create_with_context(Words).map_err(|error| clients.failed(&error))?;
+        clients.plain().create_with_context(clients.words().clone()).map_err(|error| clients.failed(&error))?;
+    let own = Arc::clone(&clients);
+    blocking_open(move || partitions(&own, &ask(&own)?, &own.name(STAMP))).await?; // whether Kafka is there, and if not, why
     create(&clients, &admin, vec![stamp_topic(&clients.name(STAMP), storage)]).await?;
     let own = Arc::clone(&clients);
     let stamped = move || {
@@ -152,7 +154,10 @@ fn match_given(clients: &Clients, Stamp { partitions: stored, .. }: Stamp) -> Re
 
 /// How many partitions a topic has; `None` when there is no such topic.
 fn partitions(clients: &Clients, consumer: &BaseConsumer<Words>, topic: &str) -> Result<Option<u32>, OpenError> {
-    let metadata = consumer.fetch_metadata(Some(topic), ASK_TIME_MAX).map_err(|error| clients.failed(&error))?;
+    let metadata = consumer.fetch_metadata(Some(topic), ASK_TIME_MAX).map_err(|error| {
+        while consumer.poll(Duration::ZERO).is_some() {} // so that its words are heard
+        clients.failed(&error)
+    })?;
     let Some(found) = metadata.topics().first() else { return Ok(None) };
     match found.error().map(RDKafkaErrorCode::from) {
         None => Ok(u32::try_from(found.partitions().len()).ok()),
@@ -177,7 +182,7 @@ fn new_topic(name: &str, partitions: u32, storage: Storage) -> NewTopic<'_> {
 }
 
 async fn create(clients: &Clients, admin: &AdminClient<Words>, topics: Vec<NewTopic<'_>>) -> Result<(), OpenError> {
-    let options = AdminOptions::new().operation_timeout(Some(ASK_TIME_MAX));
+    let options = AdminOptions::new().operation_timeout(Some(ASK_TIME_MAX)).request_timeout(Some(ASK_TIME_MAX));
     let created: KafkaResult<_> = admin.create_topics(&topics, &options).await;
     for result in created.map_err(|error| clients.failed(&error))? {
         match result {

@@ -1,7 +1,9 @@
 //! What librdkafka says by itself, as logs of ours.
 //!
 //! It says a lost connection again at every try, for each client; those who call the log are told what came of it, once. So
-//! these are for whoever looks closer.
+//! these are for whoever looks closer. The last one is kept: it is why a log can't be opened, as with a wrong password.
+
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel as Level;
@@ -12,8 +14,18 @@ use rdkafka::producer::ProducerContext;
 
 use super::fault;
 
-/// The context of a client that tells nothing but words.
-pub(super) struct Words;
+/// The context of clients that tell nothing but words.
+#[derive(Clone, Default)]
+pub(super) struct Words {
+    last: Arc<Mutex<Option<String>>>,
+}
+
+impl Words {
+    /// What was last wrong with a connection.
+    pub(super) fn last(&self) -> Option<String> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
 
 /// An error that is of a client, and of no call.
 pub(super) fn of_error(error: &KafkaError, reason: &str) {
@@ -51,6 +63,11 @@ impl ClientContext for Words {
 
     fn log(&self, level: Level, facility: &str, line: &str) {
         of_log(level, facility, line);
+        if facility == "FAIL" {
+            // `[thrd:…]: host:port/bootstrap: Connect to … failed: Connection refused (after 0ms in state CONNECT)`
+            let told = line.split_once("]: ").map_or(line, |(_, told)| told).to_owned();
+            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(told);
+        }
     }
 }
 
