@@ -25,7 +25,13 @@ pub(super) fn is_fenced(code: Code) -> bool {
 
 /// Whether a consumer copes with an error by itself: connections come back, leaders are found.
 pub(super) fn passes_by_itself(error: &KafkaError) -> bool {
-    let passing = [Code::BrokerTransportFailure, Code::Resolve, Code::OperationTimedOut, Code::WaitingForCoordinator];
+    let passing = [
+        Code::AllBrokersDown,
+        Code::BrokerTransportFailure,
+        Code::OperationTimedOut,
+        Code::Resolve,
+        Code::WaitingForCoordinator,
+    ];
     error.rdkafka_error_code().is_some_and(|code| passing.contains(&code))
 }
 
