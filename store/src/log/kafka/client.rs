@@ -13,7 +13,7 @@ use rdkafka::producer::BaseProducer;
 
 use super::limits::{
     APPEND_TIME_MAX, ASK_TIME_MAX, FETCH_ALL_BYTES, FETCH_BYTES, FETCH_WAIT_MS, FETCHED_KIB_MAX, LINGER_MS,
-    QUEUE_KIB_MAX, QUEUE_RECORDS_MAX, SLICE_RETRY_MS, SLICE_TIME_MAX,
+    METADATA_AGE_MAX, QUEUE_KIB_MAX, QUEUE_RECORDS_MAX, SLICE_RETRY_MS, SLICE_TIME_MAX,
 };
 use super::words::Words;
 use super::{OpenError, Settings};
@@ -147,6 +147,8 @@ impl Clients {
         let mut config = ClientConfig::new();
         config.set_log_level(RDKafkaLogLevel::Warning); // whatever is made of it, [`Words`] is to hear it
         config.set("client.id", "peal");
+        // A client that saw a partition without a leader for a moment may look again no sooner than this, 5 minutes by default.
+        config.set("topic.metadata.refresh.interval.ms", METADATA_AGE_MAX.as_millis().to_string());
         for (key, value) in defaults {
             config.set(key, value);
         }

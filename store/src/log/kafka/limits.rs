@@ -76,3 +76,6 @@ pub(super) const GROUP_CALLS_MAX: usize = 4_096;
 
 /// How long to wait before it is looked again whether a topic that was made is known everywhere.
 pub(super) const SEEN_PAUSE: Duration = Duration::from_millis(50);
+
+/// How old what a client knows of the leaders of partitions may be.
+pub(super) const METADATA_AGE_MAX: Duration = Duration::from_secs(5);
