@@ -29,10 +29,7 @@ pub fn lines(items: impl IntoIterator<Item = impl Display>) -> io::Result<()> {
     stdout.flush()
 }
 
-/// Prints a line to stderr. Who closed stderr does not want to know.
-pub fn remark(text: impl AsRef<str>) {
-    drop(writeln!(io::stderr().lock(), "{}", text.as_ref()));
-}
+pub use peal_serve::process::remark;
 
 /// Whether writing failed only because nobody reads any more.
 #[must_use]

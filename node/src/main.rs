@@ -24,16 +24,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let flags = Flags::read();
-    let done = tokio::runtime::Runtime::new().context("the runtime could not be started").and_then(|runtime| {
-        runtime.block_on(run(&flags)) // what is left is ended with the process
-    });
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            remark(format!("peal-node: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+    process::run("peal-node", run(&flags))
 }
 
 async fn run(flags: &Flags) -> Result<()> {
@@ -61,26 +52,9 @@ async fn run(flags: &Flags) -> Result<()> {
     let serving = peal_serve::serve(listener, node.router(), ConnectionLimits::default(), stop.clone());
     let upkeep = telemetry::keep_metrics(stop.clone());
     let following = shard_map::follow(&*shards, &sender, &stop);
-    let stopping = async {
-        signals.next().await;
-        remark(format!("node {id} is leaving; once more to stop at once"));
-        stop.cancel();
-    };
-    let running = async { tokio::join!(serving, upkeep, following, node.run(stop.clone()), stopping) };
-    tokio::select! {
-        _ = running => remark(format!("node {id} has left")),
-        () = twice(&stop) => remark(format!("node {id} was stopped at once")),
-    }
+    let parts = async { tokio::join!(serving, upkeep, following, node.run(stop.clone())) };
+    process::until_stopped(&format!("node {id}"), signals, &stop, parts).await;
     Ok(())
-}
-
-/// Until a second signal after the stop.
-async fn twice(stop: &CancellationToken) {
-    stop.cancelled().await;
-    match Signals::take() {
-        Ok(mut signals) => signals.next().await,
-        Err(_) => std::future::pending().await,
-    }
 }
 
 /// A name for this run that no other has, and that tells a person which process it is.

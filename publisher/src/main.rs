@@ -22,16 +22,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let flags = Flags::parse();
-    let done = tokio::runtime::Runtime::new().context("the runtime could not be started").and_then(|runtime| {
-        runtime.block_on(run(&flags)) // what is left is ended with the process
-    });
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            remark(format!("peal-publisher: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+    process::run("peal-publisher", run(&flags))
 }
 
 async fn run(flags: &Flags) -> Result<()> {
@@ -60,24 +51,7 @@ async fn run(flags: &Flags) -> Result<()> {
     let serving = peal_serve::serve(listener, publisher.router(), ConnectionLimits::default(), stop.clone());
     let upkeep = telemetry::keep_metrics(stop.clone());
     let following = shard_map::follow(&*shards, &sender, &stop);
-    let stopping = async {
-        signals.next().await;
-        remark("publisher is leaving; once more to stop at once");
-        stop.cancel();
-    };
-    let running = async { tokio::join!(serving, upkeep, following, publisher.run(stop.clone()), stopping) };
-    tokio::select! {
-        _ = running => remark("publisher has left"),
-        () = twice(&stop) => remark("publisher was stopped at once"),
-    }
+    let parts = async { tokio::join!(serving, upkeep, following, publisher.run(stop.clone())) };
+    process::until_stopped("publisher", signals, &stop, parts).await;
     Ok(())
-}
-
-/// Until a second signal after the stop.
-async fn twice(stop: &CancellationToken) {
-    stop.cancelled().await;
-    match Signals::take() {
-        Ok(mut signals) => signals.next().await,
-        Err(_) => std::future::pending().await,
-    }
 }

@@ -203,8 +203,8 @@ pub async fn open(kafka: &KafkaArgs, redis: &RedisArgs) -> Result<Stores, Fault>
         ..redis::Settings::new(redis.redis.clone())
     };
     let at = address(&redis.redis);
-    let connecting = Patience::new(format!("redis at {at}"));
-    let connected = connecting.with(async || redis::connect(settings.clone()).await, may_pass).await;
+    let connected =
+        wait_for(&format!("redis at {at}"), async || redis::connect(settings.clone()).await, may_pass).await;
     let redis = connected.map_err(|error| Fault::Redis { at: at.clone(), error })?;
     let concerns = redis.check().await.map_err(|error| Fault::Redis { at, error })?;
     for concern in concerns {
@@ -214,8 +214,9 @@ pub async fn open(kafka: &KafkaArgs, redis: &RedisArgs) -> Result<Stores, Fault>
 }
 
 async fn open_log(kafka: &KafkaArgs) -> Result<Arc<dyn Log>, Fault> {
-    let opening = Patience::new(format!("kafka at {}", kafka.brokers));
-    let opened = opening.with(
+    let service = format!("kafka at {}", kafka.brokers);
+    let opened = wait_for(
+        &service,
         async || kafka::open(kafka.settings()).await,
         |error| matches!(error, OpenError::Unavailable { .. } | OpenError::Missing { .. }),
     );
@@ -243,34 +244,24 @@ fn address(url: &str) -> String {
     }
 }
 
-/// Waiting for one service.
-struct Patience {
-    service: String,
-}
-
-impl Patience {
-    fn new(service: impl Display) -> Self {
-        Self { service: service.to_string() }
-    }
-
-    async fn with<T, E: Display>(
-        &self,
-        mut open: impl AsyncFnMut() -> Result<T, E>,
-        may_pass: impl Fn(&E) -> bool,
-    ) -> Result<T, E> {
-        let mut waited = Duration::ZERO;
-        loop {
-            match open().await {
-                Err(error) if may_pass(&error) && waited < SERVICES_WAIT_MAX => {
-                    if waited.is_zero() {
-                        remark(format!("waiting for {}: {error}", self.service));
-                    }
+/// Opens a service, again and again while it may be starting.
+async fn wait_for<T, E: Display>(
+    service: &str,
+    mut open: impl AsyncFnMut() -> Result<T, E>,
+    may_pass: impl Fn(&E) -> bool,
+) -> Result<T, E> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match open().await {
+            Err(error) if may_pass(&error) && waited < SERVICES_WAIT_MAX => {
+                if waited.is_zero() {
+                    remark(format!("waiting for {service}: {error}"));
                 }
-                opened => return opened,
             }
-            tokio::time::sleep(SERVICES_RETRY_INTERVAL).await;
-            waited += SERVICES_RETRY_INTERVAL;
+            opened => return opened,
         }
+        tokio::time::sleep(SERVICES_RETRY_INTERVAL).await;
+        waited += SERVICES_RETRY_INTERVAL;
     }
 }
 
