@@ -1,5 +1,5 @@
-//! Measures parking: entries a second, and what one costs Redis in processor time, beside `redis-benchmark` adding entries of
-//! the same size to as many streams, as many at once over as many connections, in the same run.
+//! Measures parking: entries a second, and what one costs Redis and this process in processor time, beside `redis-benchmark`
+//! adding entries of the same size to as many streams, as many at once over as many connections, in the same run.
 //! `cargo run --release -p peal-store --features redis,simulated --example redis_rate` with the URL of an empty Redis in
 //! `PEAL_REDIS`, which is wiped.
 #![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "a measurement reads the clock and prints")]
@@ -23,6 +23,9 @@ const PARTITIONS: u32 = 4;
 const USERS: u64 = 10_000;
 const ROUNDS: u32 = 3;
 const NOW: Timestamp = Timestamp::from_millis(1_795_341_600_000);
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -48,11 +51,14 @@ async fn main() -> Outcome<()> {
 }
 
 async fn measured(url: &str, what: &str, work: impl AsyncFnOnce() -> Outcome<()>) -> Outcome<()> {
-    let (before, began) = (processor_seconds(url)?, Instant::now());
+    let (before, own_before, began) = (processor_seconds(url)?, own_processor_seconds()?, Instant::now());
     work().await?;
-    let (wall, processor) = (began.elapsed().as_secs_f64(), processor_seconds(url)? - before);
+    let wall = began.elapsed().as_secs_f64();
+    let (processor, own) = (processor_seconds(url)? - before, own_processor_seconds()? - own_before);
     let entries = u32::try_from(ENTRIES).map(f64::from)?;
-    println!("  {what}: {:>7.0} a second, {:.2} \u{b5}s of redis each", entries / wall, processor / entries * 1e6);
+    let (each, own_each) = (processor / entries * 1e6, own / entries * 1e6);
+    let rate = entries / wall;
+    println!("  {what}: {rate:>7.0} a second, {each:.2} \u{b5}s of redis each and {own_each:.2} of this process");
     cli(url, &["FLUSHALL", "SYNC"])?;
     Ok(())
 }
@@ -103,6 +109,14 @@ fn processor_seconds(url: &str) -> Outcome<f64> {
     let info = cli(url, &["INFO", "cpu"])?;
     let of = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
     of("used_cpu_user:").zip(of("used_cpu_sys:")).map(|(user, system)| user + system).ok_or_else(|| "no figures".into())
+}
+
+/// Of this process, user and system; the kernel counts in hundredths.
+fn own_processor_seconds() -> Outcome<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let (_, fields) = stat.rsplit_once(')').ok_or("no figures")?;
+    let ticks: Result<Vec<u32>, _> = fields.split_whitespace().skip(11).take(2).map(str::parse).collect();
+    Ok(f64::from(ticks?.iter().sum::<u32>()) / 100.0)
 }
 
 fn cli(url: &str, arguments: &[&str]) -> Outcome<String> {

@@ -1,15 +1,17 @@
 //! Inbox, members, statuses and shard map in a Redis that all processes of a cluster share.
 //!
 //! Owns the connection ([`wire`]): one, multiplexed, with limits on every wait, and made again when it breaks, or in a Redis
-//! Cluster one to each server; what Redis tells unasked comes over another ([`push`]). A call that was cut off is repeated in
-//! a cluster and not otherwise; whether it had its effect is not known. What each store keeps stands in its own `redis.rs`.
-//! Redis is asked for nothing that needs more than version 6.2.
+//! Cluster one to each server; what Redis tells unasked comes over another ([`push`]), and what nobody else may come between
+//! has a few to itself ([`pool`]). A call that was cut off is repeated in a cluster and not otherwise; whether it had its
+//! effect is not known. What each store keeps stands in its own `redis.rs`. Redis is asked for nothing that needs more than
+//! version 6.2.
 //!
 //! How much outlives a crash of Redis is its own setting (`appendonly`, `appendfsync`). The inbox finds out what was lost;
 //! a claim on an event that was lost lets a second copy of the event through.
 
 mod address;
 mod check;
+pub(crate) mod pool;
 pub(crate) mod push;
 mod wire;
 
@@ -21,6 +23,7 @@ use redis::{Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, ServerErrorKin
 pub use check::Concern;
 
 use self::address::Address;
+use self::pool::Pool;
 use self::push::Push;
 use self::wire::Wire;
 use crate::inbox::Retention;
@@ -170,7 +173,13 @@ impl Connection {
         self.within(calling).await
     }
 
-    async fn within<T>(&self, answer: impl Future<Output = Result<T, RedisError>>) -> Result<T, StoreError> {
+    /// Connections that one caller has at a time; `None` in a Redis Cluster.
+    pub(crate) fn pool(&self) -> Option<&Pool> {
+        self.wire.pool()
+    }
+
+    /// An answer, or that there is none within the limit of a call.
+    pub(crate) async fn within<T>(&self, answer: impl Future<Output = Result<T, RedisError>>) -> Result<T, StoreError> {
         let answer = tokio::time::timeout(CALL_TIME_MAX, answer).await;
         answer.map_err(|_| self.unavailable("it takes too long to answer"))?.map_err(|error| self.unavailable(error))
     }

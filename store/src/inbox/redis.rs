@@ -5,11 +5,18 @@
 //! rare and limited by the quota. What was lost is not in the stream but in the user's summary: how far the quota took
 //! entries away, and how far their expiry did. So a loss outlives the entries, and costs one field of a hash.
 //!
-//! Parking is one script: it compares the marker, adds, keeps the quota, takes expired entries away where they are the
-//! oldest, and sets the marker, all or nothing. No key has a time to live of its own, as Redis would drop it in silence.
-//! All keys of a partition have its hash tag; the scripts build the names of the streams, which are not known in advance.
+//! A batch is parked in one step, all or nothing: the marker is compared, entries are added, the quota is kept, and the marker
+//! is set. A script does all of that ([`scripted`]), and now and then takes away what has expired where it is the oldest. Most
+//! batches need less, and are parked by a transaction, which costs Redis less ([`plain`]); in a Redis Cluster, where that
+//! would take connections of its own to each server, the script parks them all. No key has a time to live of its own, as Redis
+//! would drop it in silence. All keys of a partition have its hash tag; the scripts build the names of the streams, which are
+//! not known in advance.
 
+mod batch;
 mod page;
+mod plain;
+mod scripted;
+mod summary;
 
 use std::collections::BTreeMap;
 
@@ -18,7 +25,9 @@ use peal_proto::name::{floors_key, marker_key, users_key};
 use peal_proto::{Generation, Offset, Partition, Position, Timestamp, UserId};
 use redis::Cmd;
 
-use self::page::{Looked, Losses};
+use self::batch::Batch;
+use self::page::Looked;
+use self::summary::Summary;
 use super::{Entry, Inbox, Marker, Page, PageRequest, Parked, Retention};
 use crate::StoreError;
 use crate::redis::{Connection, Script};
@@ -70,20 +79,9 @@ impl RedisInbox {
         call
     }
 
-    /// Adds entries to a call, sorted by user and offset, each once: what each user has, the users, the entries.
-    fn add(&self, call: &mut Cmd, mut entries: Vec<Entry>, now: Timestamp) {
-        let until_max = now.after(self.retention.ttl);
-        entries.sort_by_key(|entry| (entry.user, entry.offset));
-        entries.dedup_by_key(|entry| (entry.user, entry.offset));
-        let users: Vec<_> = entries.chunk_by(|a, b| a.user == b.user).collect();
-        call.arg(users.len()).arg(users.iter().flat_map(|of_user| head(of_user)).collect::<Vec<u8>>());
-        for of_user in &users {
-            call.arg(of_user[0].user.get());
-        }
-        for Entry { user: _, offset, expires, value } in &entries {
-            let until = expires.map_or(until_max, |expires| expires.min(until_max));
-            call.arg(format!("{}-{offset}", self.generation)).arg(until.millis()).arg(&value[..]);
-        }
+    /// An entry's in its stream.
+    fn id(&self, offset: Offset) -> String {
+        format!("{}-{offset}", self.generation)
     }
 
     /// The marker as stored: that of an older log is none, that of a newer one means that this process is the old one.
@@ -110,19 +108,6 @@ impl RedisInbox {
     }
 }
 
-/// What a user has in a batch, packed: how many entries and bytes, the first and the last offset.
-fn head(of_user: &[Entry]) -> [u8; 28] {
-    let bytes: usize = of_user.iter().map(|entry| entry.value.len()).sum();
-    let last = of_user.len() - 1;
-    let mut head = [0; 28];
-    head[..4].copy_from_slice(&u32::try_from(of_user.len()).unwrap_or(u32::MAX).to_le_bytes());
-    let numbers = [bytes as u64, of_user[0].offset.get(), of_user[last].offset.get()];
-    for (place, number) in head[4..].chunks_exact_mut(8).zip(numbers) {
-        place.copy_from_slice(&number.to_le_bytes());
-    }
-    head
-}
-
 #[async_trait]
 impl Inbox for RedisInbox {
     async fn park(
@@ -133,16 +118,14 @@ impl Inbox for RedisInbox {
         entries: Vec<Entry>,
         now: Timestamp,
     ) -> Result<Parked, StoreError> {
-        let mut call = self.script(&self.park, &Keys::of(partition));
-        call.arg(expected.map_or_else(String::new, |marker| marker.get().to_string())).arg(next.get());
-        call.arg(now.millis()).arg(self.retention.notifications_max).arg(self.retention.bytes_max);
-        self.add(&mut call, entries, now);
-        let (answer, detail): (String, String) = self.connection.call(&self.park, &call).await?;
-        match answer.as_str() {
-            "done" => Ok(Parked::Done { marker: next, floor: self.floor(&detail)? }),
-            "unexpected" => Ok(Parked::Unexpected { found: detail.parse().ok().map(Marker::new) }),
-            _ => Err(self.fenced()),
+        let (keys, batch) = (Keys::of(partition), Batch::new(expected, next, entries, now));
+        if let Some(pool) = self.connection.pool()
+            && !batch.sweeps()
+            && let Some(floor) = self.connection.within(self.park_plain(pool, &keys, &batch)).await?
+        {
+            return Ok(Parked::Done { marker: next, floor: self.floor(&floor)? });
         }
+        self.park_scripted(&keys, &batch).await
     }
 
     async fn pages(
@@ -168,8 +151,8 @@ impl Inbox for RedisInbox {
             return Ok(vec![Page { items: Vec::new(), end: true }; requests.len()]);
         }
         let pages = requests.iter().zip(looked.summaries).zip(looked.streams).map(|((request, summary), stream)| {
-            let losses = summary.map(|packed| Losses::decode(&packed)).transpose()?.unwrap_or_default();
-            page::page(request, losses, stream, now)
+            let summary = summary.map(|packed| Summary::decode(&packed)).transpose()?.unwrap_or_default();
+            page::page(request, summary, stream, now)
         });
         pages.collect::<Result<_, _>>().map_err(|reason: String| self.connection.damaged(reason))
     }

@@ -1,9 +1,10 @@
-//! The way to Redis: one connection to one server, or one to each server of a cluster.
+//! The way to Redis: one connection to one server, which all share, or one to each server of a cluster.
 //!
 //! In a cluster every command, script and transaction of a store keeps to the keys of one slot, and is sent to the server
 //! that has it; what has no key goes to all of them.
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::cluster::ClusterClientBuilder;
@@ -11,12 +12,13 @@ use redis::cluster_async::ClusterConnection;
 use redis::{Client, Cmd, FromRedisValue, Pipeline, RedisResult};
 
 use super::address::Address;
+use super::pool::Pool;
 use super::{ANSWER_TIME_MAX, CALLS_MAX, CONNECT_TIME_MAX, RECONNECT_PAUSE_MAX, RECONNECT_TRIES};
 
 /// A handle on the connection or connections, which are made again when they break.
 #[derive(Clone)]
 pub(super) enum Wire {
-    One(ConnectionManager),
+    One { shared: ConnectionManager, pool: Arc<Pool> },
     Cluster(ClusterConnection),
 }
 
@@ -24,25 +26,33 @@ impl Wire {
     pub(super) async fn connect(address: &Address) -> RedisResult<Self> {
         // Fails when the process has chosen one already, which is as good.
         drop(rustls::crypto::ring::default_provider().install_default());
-        if address.is_cluster() { cluster(address).await.map(Self::Cluster) } else { one(address).await.map(Self::One) }
+        if address.is_cluster() { cluster(address).await.map(Self::Cluster) } else { one(address).await }
+    }
+
+    /// Connections that one caller has at a time; `None` in a cluster.
+    pub(super) fn pool(&self) -> Option<&Pool> {
+        match self {
+            Self::One { pool, .. } => Some(pool),
+            Self::Cluster(_) => None,
+        }
     }
 
     pub(super) async fn run<T: FromRedisValue>(&mut self, command: &Cmd) -> RedisResult<T> {
         match self {
-            Self::One(one) => command.query_async(one).await,
+            Self::One { shared, .. } => command.query_async(shared).await,
             Self::Cluster(cluster) => command.query_async(cluster).await,
         }
     }
 
     pub(super) async fn run_all<T: FromRedisValue>(&mut self, commands: &Pipeline) -> RedisResult<T> {
         match self {
-            Self::One(one) => commands.query_async(one).await,
+            Self::One { shared, .. } => commands.query_async(shared).await,
             Self::Cluster(cluster) => commands.query_async(cluster).await,
         }
     }
 }
 
-async fn one(address: &Address) -> RedisResult<ConnectionManager> {
+async fn one(address: &Address) -> RedisResult<Wire> {
     let client = match address.certificates() {
         Some(certificates) => Client::build_with_tls(address.first.clone(), certificates)?,
         None => Client::open(address.first.clone())?,
@@ -54,7 +64,8 @@ async fn one(address: &Address) -> RedisResult<ConnectionManager> {
         .set_max_delay(RECONNECT_PAUSE_MAX)
         .set_concurrency_limit(CALLS_MAX)
         .set_pipeline_buffer_size(CALLS_MAX);
-    ConnectionManager::new_with_config(client, limits).await
+    let shared = ConnectionManager::new_with_config(client.clone(), limits).await?;
+    Ok(Wire::One { shared, pool: Arc::new(Pool::new(client)) })
 }
 
 async fn cluster(address: &Address) -> RedisResult<ClusterConnection> {

@@ -9,36 +9,7 @@ use peal_proto::{Generation, Offset, Position, Timestamp};
 use redis::{Cmd, RedisResult, Value};
 
 use super::super::{Item, Page, PageRequest};
-
-/// Up to where something was lost; what else stands in the summary is for the scripts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Losses {
-    quota: Position,
-    expired: Position,
-}
-
-/// Bytes of a summary, as the scripts pack it: one number of 4 bytes and five of 8, the last two the losses.
-const SUMMARY_BYTES: usize = 44;
-
-impl Losses {
-    /// From a user's summary.
-    pub(super) fn decode(summary: &[u8]) -> Result<Self, String> {
-        match summary.as_rchunks().1 {
-            [.., quota, expired] if summary.len() == SUMMARY_BYTES => {
-                let position = |number: &[u8; 8]| Position::at(Offset::new(u64::from_le_bytes(*number)));
-                Ok(Self { quota: position(quota), expired: position(expired) })
-            }
-            _ => Err(format!("a summary has {} bytes", summary.len())),
-        }
-    }
-
-    /// In the order of their ends.
-    fn ascending(self) -> [(Position, GapReason); 2] {
-        let mut losses = [(self.quota, GapReason::Quota), (self.expired, GapReason::Expired)];
-        losses.sort_by_key(|(to, _)| *to);
-        losses
-    }
-}
+use super::summary::Summary;
 
 /// What one transaction looked at.
 pub(super) struct Looked {
@@ -98,9 +69,9 @@ fn text(value: Value) -> Option<String> {
 }
 
 /// The page of a request.
-pub(super) fn page(request: &PageRequest, losses: Losses, stream: Value, now: Timestamp) -> Result<Page, String> {
+pub(super) fn page(request: &PageRequest, summary: Summary, stream: Value, now: Timestamp) -> Result<Page, String> {
     let Value::Array(stream) = stream else { return Err("a stream is no list of entries".to_owned()) };
-    let mut page = Builder { at: request.from, losses: losses.ascending(), items: Vec::with_capacity(stream.len()) };
+    let mut page = Builder { at: request.from, losses: losses(summary), items: Vec::with_capacity(stream.len()) };
     let end = stream.len() <= entries_max(request);
     let (mut entries, mut bytes) = (0, 0);
     for entry in stream {
@@ -122,6 +93,13 @@ pub(super) fn page(request: &PageRequest, losses: Losses, stream: Value, now: Ti
         page.losses_left();
     }
     Ok(Page { items: page.items, end })
+}
+
+/// Up to where something was lost, in the order of the ends.
+fn losses(Summary { quota, expired, .. }: Summary) -> [(Position, GapReason); 2] {
+    let mut losses = [(quota, GapReason::Quota), (expired, GapReason::Expired)];
+    losses.sort_by_key(|(to, _)| *to);
+    losses.map(|(to, reason)| (Position::at(Offset::new(to)), reason))
 }
 
 /// A page that grows.

@@ -1,11 +1,9 @@
 -- Parks a batch if the marker is the expected one.
--- ARGV: generation, prefix of streams, expected marker or '', next, now, entries and bytes a user, how many users, what each
--- has in this batch (packed: entries, bytes, first and last offset), the users, then for each of their entries id, until,
--- value; users each once, offsets ascending.
+-- ARGV: generation, prefix of streams, expected marker or '', next, now, entries and bytes a user, whether to sweep, how
+-- many users, what each has in this batch (packed: entries, bytes, first and last offset), the users, then for each of their
+-- entries id, until, value; users each once, offsets ascending.
 -- Answers {'done', floor}, {'unexpected', marker or ''} or {'newer', ''}.
 
--- Batches from one sweep to the next: what has expired is not shown before it is swept either.
-local SWEEP_BATCHES = 16
 -- Users whose expired entries one sweep takes away. A batch brings about as many as go; a sweep that falls behind is followed
 -- by the next.
 local SWEPT_MAX = 256
@@ -151,13 +149,13 @@ if age == 'older' then
 end
 
 local HEAD, HEAD_BYTES = '<I4I8I8I8', 28
-local count, heads = tonumber(ARGV[8]), ARGV[9]
-local known = packed(count, function(from, to) return unpack(ARGV, 9 + from, 9 + to) end)
+local count, heads = tonumber(ARGV[9]), ARGV[10]
+local known = packed(count, function(from, to) return unpack(ARGV, 10 + from, 10 + to) end)
 local set, placed = {}, {}
 local rest, summaries = {}, {}
-local at = 10 + count
+local at = 11 + count
 for i = 1, count do
-  local user = ARGV[9 + i]
+  local user = ARGV[10 + i]
   local key = prefix .. user
   local new, size, first, last = struct.unpack(HEAD, heads, (i - 1) * HEAD_BYTES + 1)
   local entries, bytes, oldest, newest, quota, expired = 0, 0, 0, 0, 0, 0
@@ -166,7 +164,7 @@ for i = 1, count do
   end
   entries, bytes = entries + new, bytes + size
   if first >= quota and (entries == new or first > newest) and entries <= entries_max and bytes <= bytes_max then
-    -- Behind all that is there, and within the quota: nearly always so, hence without a table a user.
+    -- Behind all that is there, and within the quota, as summary.rs has it: nearly always so, hence without a table a user.
     for argument = at, at + 3 * new - 1, 3 do
       redis.call('XADD', key, ARGV[argument], 'u', ARGV[argument + 1], 'v', ARGV[argument + 2])
     end
@@ -189,7 +187,7 @@ end
 each('HSET', users_key, set)
 each('ZADD', floors_key, placed)
 save(rest, summaries)
-if tonumber(ARGV[4]) % SWEEP_BATCHES == 0 then
+if ARGV[8] == '1' then
   sweep()
 end
 redis.call('SET', marker_key, generation .. '.' .. ARGV[4])
