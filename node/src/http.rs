@@ -72,7 +72,7 @@ async fn socket(State(node): State<Arc<NodeState>>, request: Request) -> Respons
         Err(failure) => return refuse_in_words(upgrade, failure.problem.detail),
     };
     match node.admit(&query) {
-        Ok(shard) => upgrade.on_upgrade(move |socket| open(node, shard, query, socket)),
+        Ok(shard) => upgrade.on_upgrade(move |socket| open(node, shard, query, Box::new(socket))),
         Err(failure) => failure.into_response(),
     }
 }
@@ -146,9 +146,9 @@ impl NodeState {
     }
 }
 
-async fn open(node: Arc<NodeState>, shard: ShardHandle, query: SocketQuery, socket: WebSocket) {
+async fn open(node: Arc<NodeState>, shard: ShardHandle, query: SocketQuery, socket: Box<WebSocket>) {
     if let Err(reason) = node.is_known(&shard, &query).await {
-        return close(socket, CloseCode::ProtocolError, &reason).await;
+        return close(*socket, CloseCode::ProtocolError, &reason).await;
     }
     metrics::counter!("peal_node_sessions_opened_total").increment(1);
     let id = SessionId::new(node.sessions.fetch_add(1, Ordering::Relaxed));

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use peal_node::Node;
 use peal_node::limits::Limits;
 use peal_proto::frame::GapReason;
@@ -350,6 +350,34 @@ async fn live_delivery_goes_on_without_the_inbox_and_readiness_says_so() {
     let mut away = bench.connect("user=4").await;
     away.hello().await;
     assert_eq!(away.notification().await.0, "without:4");
+}
+
+#[tokio::test]
+async fn a_partition_whose_window_is_full_is_read_no_further_until_the_inbox_is_back_and_the_others_go_on() {
+    const AWAY: usize = 300;
+    let bench = node(Limits { window_records_max: 100, ..Limits::default() }).await;
+    let mut behind = bench.connect("user=6").await; // in the partition of user 2
+    behind.hello().await;
+    let mut other = bench.connect("user=4").await;
+    other.hello().await;
+    bench.services.break_down(Store::Inbox, Outage::Refuse);
+    // One by one, as what is read at once is taken whole.
+    for number in 0..AWAY {
+        bench.notify([2, 4], &number.to_string()).await; // user 2 is away and can't be parked
+        let (id, cursor) = other.notification().await;
+        assert_eq!(id, format!("{number}:4"));
+        other.ack(&cursor).await;
+    }
+    bench.notify([6, 4], "behind").await;
+    other.notification().await;
+    assert!(behind.text().now_or_never().is_none(), "the window took more than it holds");
+    bench.services.heal(Store::Inbox);
+    assert_eq!(behind.notification().await.0, "behind:6");
+    let mut away = bench.connect("user=2").await;
+    away.hello().await;
+    for number in 0..AWAY {
+        assert_eq!(away.notification().await.0, format!("{number}:2"));
+    }
 }
 
 #[tokio::test]
