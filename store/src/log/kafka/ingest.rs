@@ -3,7 +3,7 @@
 //! librdkafka batches what comes from all callers; the answer to a call is given when Kafka has answered for the last of
 //! its records. No future and no channel a record.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use peal_proto::{Offset, Topic};
@@ -11,11 +11,12 @@ use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message};
-use rdkafka::producer::{Producer, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 use tokio::sync::oneshot;
 
 use super::client::Clients;
-use super::{dismiss, fault, record, words};
+use super::limits::DELIVERIES_SPAN;
+use super::{fault, record, words};
 use crate::StoreError;
 use crate::log::NewRecord;
 
@@ -72,7 +73,34 @@ impl ProducerContext for Deliveries {
     }
 }
 
-type Ours = ThreadedProducer<Deliveries>;
+/// A producer with the thread that takes what Kafka answers. rdkafka has such a thread too, whose wait ends ten times a second
+/// in a millisecond of spinning: a hundredth of a core, for nothing.
+struct Ours {
+    producer: Arc<BaseProducer<Deliveries>>,
+    closing: Arc<AtomicBool>,
+}
+
+impl Ours {
+    fn start(producer: BaseProducer<Deliveries>) -> KafkaResult<Self> {
+        let ours = Self { producer: Arc::new(producer), closing: Arc::default() };
+        let (producer, closing) = (Arc::clone(&ours.producer), Arc::clone(&ours.closing));
+        let taking = move || {
+            while !closing.load(Ordering::Relaxed) {
+                producer.poll(DELIVERIES_SPAN);
+            }
+        };
+        let no_thread = |error: std::io::Error| KafkaError::ClientCreation(error.to_string());
+        std::thread::Builder::new().name("peal-ingest".to_owned()).spawn(taking).map_err(no_thread)?;
+        Ok(ours)
+    }
+}
+
+impl Drop for Ours {
+    /// The thread lets go of the producer last, and nobody waits for it.
+    fn drop(&mut self) {
+        self.closing.store(true, Ordering::Relaxed);
+    }
+}
 
 /// The producer of appends.
 pub(super) struct Ingest {
@@ -96,40 +124,40 @@ impl Ingest {
         let (answer, answered) = oneshot::channel();
         let offsets = records.iter().map(|_| AtomicU64::default()).collect();
         let ticket = Arc::new(Ticket { offsets, failure: OnceLock::new(), answer: Some(answer) });
-        let producer = self.producer.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let ours = self.producer.read().unwrap_or_else(PoisonError::into_inner).clone();
         let topic = self.clients.topic(topic);
         for (number, new) in records.iter().enumerate() {
             let stub = Box::new(Stub { ticket: Arc::clone(&ticket), number });
             let key = new.key.to_string();
-            if let Err((error, _)) = producer.send(record::encode(topic, &key, new, stub)) {
-                return Err(self.refused(&producer, &error));
+            if let Err((error, _)) = ours.producer.send(record::encode(topic, &key, new, stub)) {
+                return Err(self.refused(&ours, &error));
             }
         }
         Ok(answered)
     }
 
-    fn refused(&self, producer: &Arc<Ours>, error: &KafkaError) -> StoreError {
+    fn refused(&self, ours: &Arc<Ours>, error: &KafkaError) -> StoreError {
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
-            self.replace(producer);
+            self.replace(ours);
         }
         fault::unavailable(fault::words(error))
     }
 
     /// A producer that lost count of what Kafka has of it is of no more use; what it had is answered with an error.
     fn replace(&self, broken: &Arc<Ours>) {
-        let why = broken.client().fatal_error().map(|(_, why)| why);
+        let why = broken.producer.client().fatal_error().map(|(_, why)| why);
         let mut producer = self.producer.write().unwrap_or_else(PoisonError::into_inner);
         if !Arc::ptr_eq(&producer, broken) {
             return; // another call did
         }
         tracing::warn!(?why, "the producer is replaced");
         match make(&self.clients) {
-            Ok(new) => dismiss(std::mem::replace(&mut *producer, Arc::new(new))),
+            Ok(new) => *producer = Arc::new(new),
             Err(error) => tracing::error!(%error, "there is no other producer"),
         }
     }
 }
 
 fn make(clients: &Clients) -> KafkaResult<Ours> {
-    clients.ingest().create_with_context(Deliveries)
+    Ours::start(clients.ingest().create_with_context(Deliveries)?)
 }

@@ -65,6 +65,9 @@ pub(super) const ROOM_PAUSE: Duration = Duration::from_millis(50);
 /// How often a writer looks whether its records have been answered for; a slice is late by half of it.
 pub(super) const DELIVERY_PAUSE: Duration = Duration::from_millis(1);
 
+/// How long the thread of the appends takes what Kafka answers before it looks whether the producer is gone.
+pub(super) const DELIVERIES_SPAN: Duration = Duration::from_secs(1);
+
 /// How long any other question to Kafka may take.
 pub(super) const ASK_TIME_MAX: Duration = Duration::from_secs(10);
 

@@ -163,12 +163,20 @@ fn send(producer: &BaseProducer<Words>, topic: &str, new: &NewRecord) -> KafkaRe
 }
 
 /// Waits until Kafka has answered for every record. The commit would do that too, but rdkafka's flush inside of it looks
-/// only every 100 ms.
+/// only every 100 ms; and its poll, given a time to wait, spins through the last millisecond of it.
+#[expect(clippy::disallowed_methods, reason = "rdkafka has nothing to wait on but what spins")]
 fn drain(producer: &BaseProducer<Words>) {
     let mut waited = Duration::ZERO;
-    while producer.in_flight_count() > 0 && waited < SLICE_TIME_MAX {
-        producer.poll(DELIVERY_PAUSE);
-        waited += DELIVERY_PAUSE;
+    loop {
+        let before = producer.in_flight_count();
+        if before == 0 || waited >= SLICE_TIME_MAX {
+            return;
+        }
+        producer.poll(Duration::ZERO);
+        if producer.in_flight_count() == before {
+            std::thread::sleep(DELIVERY_PAUSE);
+            waited += DELIVERY_PAUSE;
+        }
     }
 }
 
