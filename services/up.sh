@@ -30,7 +30,8 @@ require() {
 in_containers() {
     echo "${missing[0]%% *} is missing here; Kafka and Redis run as containers" >&2
     touch "$RUN/compose"
-    KAFKA_PORT=$KAFKA_PORT REDIS_PORT=$REDIS_PORT docker compose -f "$SERVICES/compose.yaml" up --detach --wait >&2
+    KAFKA_PORT=$KAFKA_PORT GUARDED_PORT=$(guarded_port 1) REDIS_PORT=$REDIS_PORT \
+        docker compose -f "$SERVICES/compose.yaml" up --detach --wait >&2
     say_addresses
 }
 
@@ -66,16 +67,21 @@ voters() {
 copies() { [ "$BROKERS" -ge 3 ] && echo 3 || echo 1; }
 copies_min() { [ "$BROKERS" -ge 3 ] && echo 2 || echo 1; }
 
+# Where a client has to be the user peal with the password secret: SASL's PLAIN, without TLS.
+guarded() { echo "GUARDED://127.0.0.1:$(guarded_port "$1")"; }
+
 properties() {
     local broker=$1
     cat << END
 process.roles=broker,controller
 node.id=$broker
 controller.quorum.voters=$(voters)
-listeners=PLAINTEXT://127.0.0.1:$(kafka_port "$broker"),CONTROLLER://127.0.0.1:$(controller_port "$broker")
-advertised.listeners=PLAINTEXT://127.0.0.1:$(kafka_port "$broker")
+listeners=PLAINTEXT://127.0.0.1:$(kafka_port "$broker"),CONTROLLER://127.0.0.1:$(controller_port "$broker"),$(guarded "$broker")
+advertised.listeners=PLAINTEXT://127.0.0.1:$(kafka_port "$broker"),$(guarded "$broker")
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,GUARDED:SASL_PLAINTEXT
+listener.name.guarded.sasl.enabled.mechanisms=PLAIN
+listener.name.guarded.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_peal="secret";
 log.dirs=$RUN/kafka-$broker
 auto.create.topics.enable=false
 default.replication.factor=$(copies)
@@ -112,7 +118,7 @@ port_is_free() { ! (exec 3<> "/dev/tcp/127.0.0.1/$1") 2> /dev/null; }
 start_broker() {
     local broker=$1 name=kafka-$1 port
     alive "$RUN/$name.pid" && return
-    for port in "$(kafka_port "$broker")" "$(controller_port "$broker")"; do
+    for port in "$(kafka_port "$broker")" "$(controller_port "$broker")" "$(guarded_port "$broker")"; do
         port_is_free "$port" || fail "port $port is taken by another program; choose others with KAFKA_PORT"
     done
     properties "$broker" > "$RUN/$name.properties"
@@ -153,6 +159,7 @@ say_addresses() {
     local addresses
     addresses=$(for broker in $(seq "$BROKERS"); do echo "127.0.0.1:$(kafka_port "$broker")"; done | paste -sd,)
     echo "export PEAL_BROKERS=$addresses"
+    echo "export PEAL_BROKERS_GUARDED=127.0.0.1:$(guarded_port 1)"
     echo "export PEAL_REDIS=redis://127.0.0.1:$REDIS_PORT"
 }
 

@@ -174,6 +174,47 @@ async fn a_broker_that_is_not_there_is_named() {
     assert!(refused.to_string().contains("127.0.0.1:1"), "{refused}");
 }
 
+/// By name and password (SASL's PLAIN, RFC 4616), which librdkafka can do without TLS.
+#[expect(clippy::disallowed_methods, reason = "the other place where the tests are told of the broker")]
+fn as_peal(settings: &Settings, password: &str) -> Settings {
+    let brokers =
+        std::env::var("PEAL_BROKERS_GUARDED").expect("PEAL_BROKERS_GUARDED names no broker: see `make services`");
+    let properties = [
+        ("security.protocol", "sasl_plaintext"),
+        ("sasl.mechanism", "PLAIN"),
+        ("sasl.username", "peal"),
+        ("sasl.password", password),
+    ];
+    let properties = properties.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
+    Settings { brokers, properties, ..settings.clone() }
+}
+
+#[tokio::test]
+async fn a_broker_that_wants_a_password_is_given_one_by_every_client_of_the_log() {
+    let (settings, _open) = made(2).await;
+    let log = kafka::open(as_peal(&settings, "secret")).await.unwrap();
+    log.append(Topic::Events, vec![record("asked")]).await.unwrap();
+    let source = Source { group: FANOUT_GROUP, topic: Topic::Events, partition: Partition::new(0) };
+    let commit = Commit { position: Position::at(Offset::new(1)), metadata: "told".to_owned() };
+    let mut writer = log.writer("w").await.unwrap();
+    writer.write(Topic::Notifications, vec![record("told")], source, commit.clone()).await.unwrap();
+    let mut reader = log.reader(Topic::Notifications, Partition::new(0), Position::START).await.unwrap();
+    assert_eq!(&reader.next().await.unwrap()[0].value[..], b"told");
+    log.commit(source, commit.clone()).await.unwrap();
+    assert_eq!(log.committed(source).await.unwrap(), Some(commit));
+    delete(&settings).await;
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_told_as_such() {
+    let (settings, _open) = made(2).await;
+    let OpenError::Unavailable { reason, .. } = refusal(as_peal(&settings, "guess")).await else {
+        panic!("it was let in")
+    };
+    assert!(reason.contains("Authentication failed") || reason.contains("Invalid username or password"), "{reason}");
+    delete(&settings).await;
+}
+
 #[tokio::test]
 async fn records_of_a_foreign_producer_are_read_without_what_they_lack() {
     let (settings, log) = made(2).await;
