@@ -248,6 +248,26 @@ async fn a_full_queue_is_not_available_and_nothing_waits_for_it() {
     delete(&settings).await;
 }
 
+/// What was handed over of a slice that fails is taken back at once, and the writer is of use again.
+#[tokio::test]
+async fn a_slice_that_fails_half_way_is_rolled_back_without_a_wait() {
+    let (settings, log) = made(2).await;
+    let mut writer = log.writer("w").await.unwrap();
+    let source = Source { group: FANOUT_GROUP, topic: Topic::Events, partition: Partition::new(0) };
+    let commit = |next| Commit { position: Position::at(Offset::new(next)), metadata: String::new() };
+    let mut records: Vec<_> = (0..1_000).map(|number| record(&number.to_string())).collect();
+    records.push(record(&"x".repeat(2_000_000))); // beyond message.max.bytes
+    let failing =
+        tokio::time::timeout(Duration::from_secs(10), writer.write(Topic::Notifications, records, source, commit(1)));
+    let refused = failing.await.expect("rolling back waits for nobody");
+    assert!(matches!(refused, Err(StoreError::Unavailable { .. })), "{refused:?}");
+    assert_eq!(log.committed(source).await.unwrap(), None);
+    writer.write(Topic::Notifications, vec![record("whole")], source, commit(2)).await.unwrap();
+    let mut reader = log.reader(Topic::Notifications, Partition::new(0), Position::START).await.unwrap();
+    assert_eq!(&reader.next().await.unwrap()[0].value[..], b"whole");
+    delete(&settings).await;
+}
+
 /// A slice that was begun and not ended holds up the readers until the writer's successor is there.
 #[tokio::test]
 async fn a_reader_sees_nothing_of_a_slice_that_was_not_committed() {

@@ -174,8 +174,10 @@ fn reading() -> [(&'static str, String); 4] {
     .map(|(key, value)| (key, value.to_owned()))
 }
 
-fn producing(time_max: Duration) -> [(&'static str, String); 5] {
+fn producing(time_max: Duration) -> [(&'static str, String); 6] {
     [
+        // Else as long as a slice may take: an answer that never comes could not be asked for again.
+        ("socket.timeout.ms", ASK_TIME_MAX.as_millis().to_string()),
         ("compression.codec", "lz4".to_owned()),
         ("linger.ms", LINGER_MS.to_string()),
         ("message.timeout.ms", time_max.as_millis().to_string()),

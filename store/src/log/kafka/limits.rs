@@ -55,6 +55,9 @@ pub(super) const APPEND_TIME_MAX: Duration = Duration::from_secs(25);
 /// How long a slice may take before Kafka gives it up, and the slice of a writer that died holds up the readers.
 pub(super) const SLICE_TIME_MAX: Duration = Duration::from_secs(20);
 
+/// How much longer than it was told librdkafka may take for a slice, or to open a writer, before it is left to itself.
+pub(super) const GRACE: Duration = Duration::from_secs(5);
+
 /// How soon a writer asks again, in milliseconds, while Kafka still ends the transaction before; librdkafka's 100 would be
 /// most of what a slice takes.
 pub(super) const SLICE_RETRY_MS: u32 = 5;

@@ -3,6 +3,7 @@
 //! A writer's name is its transactional id, so Kafka itself refuses the older of two. After a failure that can't be rolled
 //! back a writer is of no more use: a new one of its name makes Kafka end what the old one had open.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,12 +13,13 @@ use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::topic_partition_list::TopicPartitionList;
+use tokio::sync::oneshot;
 
 use super::client::Clients;
 use super::groups::{Groups, put};
-use super::limits::{DELIVERY_PAUSE, ROOM_PAUSE, SLICE_TIME_MAX, WRITER_TIME_MAX};
+use super::limits::{DELIVERY_PAUSE, GRACE, ROOM_PAUSE, SLICE_TIME_MAX, WRITER_TIME_MAX};
 use super::words::Words;
-use super::{blocking, check_commit, check_records, dismiss, fault, record};
+use super::{check_commit, check_records, dismiss, fault, record};
 use crate::StoreError;
 use crate::log::{Commit, NewRecord, Source, Writer};
 
@@ -26,14 +28,17 @@ pub(super) struct KafkaWriter {
     clients: Arc<Clients>,
     groups: Arc<Groups>,
     transactions: Arc<Mutex<Transactions>>,
+    /// A slice did not come back: a new writer of the name ends it.
+    is_lost: bool,
 }
 
 impl KafkaWriter {
     /// Opens a writer, which fences any other of the name.
     pub(super) async fn open(clients: Arc<Clients>, groups: Arc<Groups>, name: &str) -> Result<Self, StoreError> {
         let (name, own) = (name.to_owned(), Arc::clone(&clients));
-        let transactions = blocking(move || Transactions::open(&own, name)).await?;
-        Ok(Self { clients, groups, transactions: Arc::new(Mutex::new(transactions)) })
+        let opened = within(WRITER_TIME_MAX + GRACE, move || Transactions::open(&own, name)).await;
+        let transactions = Arc::new(Mutex::new(opened.unwrap_or_else(|Late| Err(fault::unavailable(Late)))?));
+        Ok(Self { clients, groups, transactions, is_lost: false })
     }
 }
 
@@ -51,18 +56,47 @@ impl Writer for KafkaWriter {
         let mut offsets = TopicPartitionList::with_capacity(1);
         put(&mut offsets, self.clients.topic(source.topic), source.partition, &commit).map_err(unknown)?;
         let slice = Slice { records, offsets, group: self.groups.metadata(source.group)? };
+        if self.is_lost {
+            return Err(fault::unavailable(Late));
+        }
         let (clients, transactions) = (Arc::clone(&self.clients), Arc::clone(&self.transactions));
-        blocking(move || {
+        let written = within(SLICE_TIME_MAX + GRACE, move || {
             let mut transactions = transactions.lock().unwrap_or_else(PoisonError::into_inner);
             transactions.write(clients.topic(topic), &slice)
+        });
+        written.await.unwrap_or_else(|Late| {
+            self.is_lost = true;
+            Err(fault::unavailable(Late))
         })
-        .await
     }
 }
 
 impl Drop for KafkaWriter {
     fn drop(&mut self) {
         dismiss(Arc::clone(&self.transactions));
+    }
+}
+
+/// librdkafka has not come back.
+#[derive(Debug, thiserror::Error)]
+#[error("librdkafka did not come back in time; a new writer ends what it was at")]
+struct Late;
+
+/// A blocking call on a thread of its own; one that is late is left to itself. librdkafka is told how long to take, but may
+/// wait for ever: 2.12 in `send_offsets_to_transaction`, when the coordinator was fenced with the request on its way.
+async fn within<T: Send + 'static>(
+    limit: Duration,
+    call: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<Result<T, StoreError>, Late> {
+    let (answer, answered) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("peal-slice".to_owned());
+    let spawned = thread.spawn(move || drop(answer.send(call()))); // nobody waits any more: nobody is told
+    if let Err(error) = spawned {
+        return Ok(Err(fault::unavailable(error)));
+    }
+    match tokio::time::timeout(limit, answered).await {
+        Ok(answer) => Ok(answer.unwrap_or_else(|_| Err(fault::unavailable("the call has ended early")))),
+        Err(_) => Err(Late),
     }
 }
 
@@ -124,7 +158,7 @@ impl Transactions {
 
     /// Rolls back, so that the writer is of use again; or finds that it is not.
     fn give_up(&mut self, error: &KafkaError) -> StoreError {
-        let rolled_back = self.producer.abort_transaction(SLICE_TIME_MAX);
+        let rolled_back = while_polled(&self.producer, || self.producer.abort_transaction(SLICE_TIME_MAX));
         let fatal = self.producer.client().fatal_error();
         let fenced = fatal.as_ref().is_some_and(|(code, _)| fault::is_fenced(*code));
         let why = fatal.map_or_else(|| fault::words(error), |(_, why)| why);
@@ -160,6 +194,21 @@ fn send(producer: &BaseProducer<Words>, topic: &str, new: &NewRecord) -> KafkaRe
             }
         }
     }
+}
+
+/// Polls a producer during a call. Rolling back waits until somebody has taken what became of every record.
+fn while_polled<T>(producer: &BaseProducer<Words>, call: impl FnOnce() -> T) -> T {
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                producer.poll(ROOM_PAUSE);
+            }
+        });
+        let answer = call();
+        done.store(true, Ordering::Relaxed);
+        answer
+    })
 }
 
 /// Waits until Kafka has answered for every record. The commit would do that too, but rdkafka's flush inside of it looks
