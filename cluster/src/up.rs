@@ -28,7 +28,7 @@ const ENDED_BY_SIGNAL: i32 = 130;
 /// # Errors
 /// [`Fault`]: why it can't start or go on.
 pub async fn run(up: &Up) -> Result<(), Fault> {
-    telemetry::install_log(&up.log, up.log_format.into()).map_err(|_| Fault::Log(up.log.clone()))?;
+    telemetry::install_log(&up.log, up.log_format)?;
     telemetry::install_metrics();
     process::crash_on_panic();
     process::raise_open_files();

@@ -8,15 +8,15 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
-use clap::{Args, ValueEnum};
 use peal_store::log::kafka::{self, OpenError};
 use peal_store::redis::{self, Concern, MembersPattern};
 use peal_store::{Log, StoreError, Stores};
 
 use crate::limits::{SERVICES_RETRY_INTERVAL, SERVICES_WAIT_MAX};
 use crate::process::remark;
-use crate::telemetry::{self, LogFormat};
+use crate::telemetry::{self, InvalidFilter, LogFormat};
 
 /// A property of librdkafka.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,16 +111,7 @@ pub struct LogArgs {
     pub log: String,
     /// How it is logged
     #[arg(long, env = "PEAL_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
-    pub log_format: Format,
-}
-
-/// How logs are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people
-    Text,
-    /// One JSON object a line
-    Json,
+    pub log_format: LogFormat,
 }
 
 impl LogArgs {
@@ -129,11 +120,7 @@ impl LogArgs {
     /// # Errors
     /// [`Fault::Log`].
     pub fn install(&self) -> Result<(), Fault> {
-        let format = match self.log_format {
-            Format::Text => LogFormat::Text,
-            Format::Json => LogFormat::Json,
-        };
-        telemetry::install_log(&self.log, format).map_err(|_| Fault::Log(self.log.clone()))?;
+        telemetry::install_log(&self.log, self.log_format)?;
         telemetry::install_metrics();
         Ok(())
     }
@@ -143,8 +130,8 @@ impl LogArgs {
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// The filter of logs can't be read.
-    #[error("--log {0:?} is no filter: it takes a level such as info, or a list such as warn,peal_node=debug")]
-    Log(String),
+    #[error(transparent)]
+    Log(#[from] InvalidFilter),
     /// The log can't be opened.
     #[error("{error}{}", hint(.error))]
     Kafka {

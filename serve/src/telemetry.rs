@@ -11,7 +11,6 @@ use axum::http::header::{CONTENT_TYPE, HeaderName};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
 
 use crate::limits::METRICS_UPKEEP_INTERVAL;
 
@@ -61,21 +60,27 @@ pub fn metrics_page() -> Ready<([(HeaderName, &'static str); 1], String)> {
 
 /// How logs are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "flags", derive(clap::ValueEnum))]
 pub enum LogFormat {
-    /// For people.
+    /// For people
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object a line
     Json,
 }
+
+/// The filter of logs can't be read.
+#[derive(Debug, thiserror::Error)]
+#[error("--log {0:?} is no filter: it takes a level such as info, or a list such as warn,peal_node=debug")]
+pub struct InvalidFilter(String);
 
 /// Starts logging to standard error. `filter` is a level, or several with the module each is for, such as
 /// `info,peal_node=debug`. Doing it again changes nothing.
 ///
 /// # Errors
-/// When the filter can't be read.
-pub fn install_log(filter: &str, format: LogFormat) -> Result<(), ParseError> {
-    let filter = EnvFilter::builder().parse(filter)?;
+/// [`InvalidFilter`].
+pub fn install_log(filter: &str, format: LogFormat) -> Result<(), InvalidFilter> {
+    let filter = EnvFilter::builder().parse(filter).map_err(|_| InvalidFilter(filter.to_owned()))?;
     let colours = std::io::stderr().is_terminal();
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     let installed = match format {

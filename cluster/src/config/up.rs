@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use peal_proto::ShardMap;
 use peal_proto::limits::PARTITIONS_DEFAULT;
 use peal_serve::telemetry::LogFormat;
@@ -57,25 +57,7 @@ pub struct Up {
     pub log: String,
     /// How it is logged
     #[arg(long, env = "PEAL_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
-    pub log_format: Format,
-}
-
-/// How logs are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people
-    Text,
-    /// One JSON object a line
-    Json,
-}
-
-impl From<Format> for LogFormat {
-    fn from(format: Format) -> Self {
-        match format {
-            Format::Text => Self::Text,
-            Format::Json => Self::Json,
-        }
-    }
+    pub log_format: LogFormat,
 }
 
 impl Up {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use peal_proto::shard::InvalidShardMap;
 use peal_serve::shard_map::AgreeError;
+use peal_serve::telemetry::InvalidFilter;
 use peal_store::StoreError;
 use peal_store::embedded::OpenError;
 
@@ -12,8 +13,8 @@ use peal_store::embedded::OpenError;
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// The filter of logs can't be read.
-    #[error("--log {0:?} is no filter: it takes a level such as info, or a list such as warn,peal_node=debug")]
-    Log(String),
+    #[error(transparent)]
+    Log(#[from] InvalidFilter),
     /// The system does not let us take signals.
     #[error("the signals that stop a process can't be taken")]
     Signals(#[source] io::Error),
