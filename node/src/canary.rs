@@ -1,7 +1,7 @@
 //! The canary: a record through the log and back, so that a node that is connected but deaf is not ready.
 //!
-//! A partition that reads records proves by itself that it hears; only a quiet one gets a canary. Owns when to send them;
-//! what was heard is noted by whoever reads the partition ([`Hearing`]).
+//! A partition that reads records proves by itself that it hears; only a quiet one gets a canary. Owns when to send them, and
+//! when a partition has to listen anew; what was heard is noted by whoever reads the partition ([`Hearing`]).
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,9 +11,10 @@ use peal_proto::{Partition, Topic};
 use peal_serve::Clock;
 use peal_store::Log;
 use peal_store::log::{Headers, NewRecord};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::limits::{CANARY_APPEND_TIMEOUT, CANARY_HEARD_TIMEOUT, CANARY_LOOK_INTERVAL};
+use crate::limits::{CANARY_APPEND_TIMEOUT, CANARY_HEARD_TIMEOUT, CANARY_LOOK_INTERVAL, DEAF_TIMEOUT};
 use crate::shard::{Health, ShardHandle};
 
 /// What a partition has heard. Times are of the node's monotonic clock.
@@ -24,6 +25,9 @@ pub(crate) struct Hearing {
     /// When the first canary was sent that was not answered by a record; as above.
     asked_at: AtomicU64,
     is_under_way: AtomicBool,
+    /// When the canary under way was in the log, or the partition was last told to listen anew.
+    sent_at: AtomicU64,
+    anew: Notify,
 }
 
 fn stamp(now: Duration) -> u64 {
@@ -33,9 +37,8 @@ fn stamp(now: Duration) -> u64 {
 impl Hearing {
     /// Records were read, whatever is in them.
     pub(crate) fn hear(&self, now: Duration) {
+        self.forget();
         self.heard_at.store(stamp(now), Ordering::Relaxed);
-        self.asked_at.store(0, Ordering::Relaxed);
-        self.is_under_way.store(false, Ordering::Relaxed);
     }
 
     /// Nothing has been heard yet.
@@ -43,6 +46,12 @@ impl Hearing {
         self.heard_at.store(0, Ordering::Relaxed);
         self.asked_at.store(0, Ordering::Relaxed);
         self.is_under_way.store(false, Ordering::Relaxed);
+        self.sent_at.store(0, Ordering::Relaxed);
+    }
+
+    /// Waits until the partition has been deaf for so long that it is to listen anew.
+    pub(crate) async fn is_to_listen_anew(&self) {
+        self.anew.notified().await;
     }
 
     /// Whether the partition hears: it has, and a canary is not overdue.
@@ -70,6 +79,22 @@ impl Hearing {
     fn failed(&self) {
         self.is_under_way.store(false, Ordering::Relaxed);
     }
+
+    /// The canary is in the log, unless it was heard before this was known.
+    fn sent(&self, now: Duration) {
+        if self.is_under_way.load(Ordering::Relaxed) {
+            self.sent_at.store(stamp(now), Ordering::Relaxed);
+        }
+    }
+
+    /// Has the partition listen anew if it does not hear what is in the log, and again if that does not help.
+    fn look(&self, now: Duration) {
+        let sent_at = self.sent_at.load(Ordering::Relaxed);
+        if sent_at > 0 && stamp(now).saturating_sub(sent_at) >= stamp(DEAF_TIMEOUT) {
+            self.sent_at.store(stamp(now), Ordering::Relaxed);
+            self.anew.notify_one();
+        }
+    }
 }
 
 /// Sends canaries until `stop`: to each partition that reads at first, and then whenever it was quiet for `interval`.
@@ -82,14 +107,18 @@ pub(crate) async fn run(
 ) {
     while tokio::time::timeout(CANARY_LOOK_INTERVAL.min(interval), stop.cancelled()).await.is_err() {
         let now = clock.uptime();
+        shards.iter().for_each(|(_, shard)| shard.hearing().look(now));
         let asks = |shard: &ShardHandle| shard.health() == Health::Reading && shard.hearing().asks(now, interval);
         let asking: Vec<_> = shards.iter().filter(|(_, shard)| asks(shard)).collect();
         if asking.is_empty() {
             continue;
         }
-        if let Err(reason) = send(log, asking.iter().map(|(partition, _)| *partition)).await {
-            tracing::warn!(reason, "canaries could not be sent");
-            asking.iter().for_each(|(_, shard)| shard.hearing().failed());
+        match send(log, asking.iter().map(|(partition, _)| *partition)).await {
+            Ok(()) => asking.iter().for_each(|(_, shard)| shard.hearing().sent(clock.uptime())),
+            Err(reason) => {
+                tracing::warn!(reason, "canaries could not be sent");
+                asking.iter().for_each(|(_, shard)| shard.hearing().failed());
+            }
         }
     }
 }

@@ -77,6 +77,10 @@ pub const CANARY_APPEND_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a canary may take through the log before its partition counts as deaf.
 pub const CANARY_HEARD_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a canary may be in the log before its partition is read through another consumer: librdkafka may miss that a
+/// partition has a leader again. Twice the time after which the node says that it is deaf.
+pub const DEAF_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// How long a socket may wait for its hello: its partition may be starting, or its store be away.
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -146,6 +146,7 @@ impl Shard {
                     let (now, wall) = self.time();
                     core.handle(now, wall, input);
                 }
+                () = self.shared.hearing.is_to_listen_anew() => self.listen_anew(&core).await,
                 batch = next_batch(&mut self.reader), if reads => self.take_batch(&mut core, batch, stop).await,
                 count = self.reports.recv_many(&mut reports, REPORTS_PER_TURN) => {
                     if count == 0 {
@@ -297,6 +298,19 @@ impl Shard {
                 self.reader = Some(reader);
                 self.shared.set_health(Health::Reading);
             }
+            Err(error) => self.log_failed(&error),
+        }
+    }
+
+    /// Reads on with another reader. The one before is let go of only then: while there are two, the log gives the second a
+    /// connection of its own, and what made the first deaf is left behind.
+    async fn listen_anew(&mut self, core: &Core) {
+        if self.reader.is_none() || !core.takes_records() {
+            return; // it does not listen
+        }
+        tracing::warn!(partition = self.partition.get(), "deaf to what is in the log; listening anew");
+        match self.stores.log.reader(Topic::Notifications, self.partition, core.read_position()).await {
+            Ok(reader) => self.reader = Some(reader),
             Err(error) => self.log_failed(&error),
         }
     }

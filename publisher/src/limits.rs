@@ -52,6 +52,10 @@ pub const READY_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long slices under way may take once the publisher stops; what is not done then is done by whoever comes next.
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a partition may be quiet before it is looked whether the log has anything for it, twice: librdkafka may miss that
+/// a partition has a leader again.
+pub const QUIET_MAX: Duration = Duration::from_secs(15);
+
 /// How long a partition may be quiet before its commit is written again. Kafka forgets a commit after 7 days by default
 /// (`offsets.retention.minutes`), and the fan-out would begin anew.
 pub const COMMIT_AGE_MAX: Duration = Duration::from_secs(24 * 3600);

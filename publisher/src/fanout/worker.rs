@@ -10,7 +10,8 @@ use peal_proto::{Partition, Position, Topic};
 use peal_serve::Clock;
 use peal_store::log::{Commit, NewRecord, Reader, Record, Source, Writer};
 use peal_store::status::{Claim, State, Status};
-use peal_store::{StoreError, Stores};
+use peal_store::{Log, StoreError, Stores};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
@@ -18,7 +19,7 @@ use super::letter::Letter;
 use super::machine::{Effect, Machine};
 use super::pulse::{Beat, Pulse};
 use super::slice::SliceLimits;
-use crate::limits::COMMIT_AGE_MAX;
+use crate::limits::{COMMIT_AGE_MAX, QUIET_MAX};
 
 /// The fan-out of one partition.
 pub(super) struct Worker {
@@ -127,7 +128,19 @@ impl Worker {
             Some(reader) => reader,
             None => self.reader.insert(self.stores.log.reader(Topic::Events, self.partition, from).await?),
         };
-        let records = reader.next().await;
+        let (log, partition) = (&*self.stores.log, self.partition);
+        let records = loop {
+            tokio::select! {
+                biased;
+                records = reader.next() => break records,
+                () = has_more(log, partition, from) => {
+                    tracing::warn!(%partition, "deaf to what is in the log; listening anew");
+                    // The one before is let go of only then: while there are two, the log gives the second a connection of
+                    // its own, and what made the first deaf is left behind.
+                    *reader = log.reader(Topic::Events, partition, from).await?;
+                }
+            }
+        };
         if records.is_err() {
             self.reader = None;
         }
@@ -198,6 +211,16 @@ impl Worker {
         if failures > 0 {
             tracing::info!(partition = %self.partition, failures, "the fan-out goes on");
         }
+    }
+}
+
+/// Waits until the log has had something behind a position for a while.
+async fn has_more(log: &dyn Log, partition: Partition, from: Position) {
+    let mut looks = 0;
+    while looks < 2 {
+        sleep(QUIET_MAX).await;
+        let end = log.end(Topic::Events, partition).await;
+        looks = if end.is_ok_and(|end| end > from) { looks + 1 } else { 0 };
     }
 }
 

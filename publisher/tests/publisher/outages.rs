@@ -57,6 +57,15 @@ async fn statuses_that_are_away_do_not_keep_an_event_from_being_accepted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_partition_that_is_deaf_to_what_is_in_the_log_listens_anew() {
+    let (stores, _) = trapped(simulation().stores(), At::Deaf);
+    let bench = Bench::start(stores);
+    bench.fill(7, 25).await;
+    bench.say(7, "in-the-log").await;
+    assert_eq!(bench.published("in-the-log").await.published, 25);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_log_that_is_away_is_told_with_the_id_to_repeat_and_when() {
     let (simulation, bench) = start();
     bench.fill(7, 5).await;

@@ -4,6 +4,7 @@
 //! through one consumer with partitions assigned by hand, commits through the groups' offsets with metadata. Owns how a log
 //! is opened; the files below know librdkafka, and no other file does. Nothing here blocks a thread of the runtime.
 
+mod asking;
 mod client;
 mod fault;
 mod groups;
@@ -20,22 +21,19 @@ mod writer;
 
 use std::fmt::Display;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use peal_proto::{Generation, Offset, Partition, Position, Topic};
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 
 pub use topics::{Storage, check_topics, create_topics};
 
+use self::asking::Asking;
 use self::client::{Clients, Place};
-use self::groups::{Groups, number};
+use self::groups::Groups;
 use self::ingest::Ingest;
-use self::limits::ASK_TIME_MAX;
 use self::readers::Readers;
 use self::stamp::Stamp;
-use self::words::Words;
 use self::writer::KafkaWriter;
 use super::{Commit, Log, NewRecord, Reader, Source, Writer};
 use crate::StoreError;
@@ -130,8 +128,9 @@ pub async fn open(settings: Settings) -> Result<Arc<dyn Log>, OpenError> {
         let ingest = Ingest::new(Arc::clone(&clients)).map_err(|error| clients.failed(&error))?;
         let groups = Arc::new(Groups::new(Arc::clone(&clients)));
         let readers = Arc::new(Readers::new(Arc::clone(&clients)));
+        let asking = Arc::new(Asking::new(Arc::clone(&clients), asking));
         let log: Arc<dyn Log> =
-            Arc::new(KafkaLog { clients, stamp, asking: Arc::new(asking), ingest: Arc::new(ingest), groups, readers });
+            Arc::new(KafkaLog { clients, stamp, asking, ingest: Arc::new(ingest), groups, readers });
         Ok(log)
     })
     .await
@@ -140,7 +139,7 @@ pub async fn open(settings: Settings) -> Result<Arc<dyn Log>, OpenError> {
 struct KafkaLog {
     clients: Arc<Clients>,
     stamp: Stamp,
-    asking: Arc<BaseConsumer<Words>>,
+    asking: Arc<Asking>,
     ingest: Arc<Ingest>,
     groups: Arc<Groups>,
     readers: Arc<Readers>,
@@ -187,20 +186,14 @@ impl Log for KafkaLog {
     /// The last stable offset: what a reader may see lies before it, transaction markers too.
     async fn end(&self, topic: Topic, partition: Partition) -> Result<Position, StoreError> {
         check_partition(partition, self.stamp.partitions)?;
-        let (clients, asking) = (Arc::clone(&self.clients), Arc::clone(&self.asking));
-        blocking(move || {
-            while asking.poll(Duration::ZERO).is_some() {} // errors that nobody else takes off its queue
-            let marks = asking.fetch_watermarks(clients.topic(topic), number(partition), ASK_TIME_MAX);
-            let (_, end) = marks.map_err(|error| fault::unavailable(fault::words(&error)))?;
-            Ok(Position::at(Offset::new(u64::try_from(end).unwrap_or_default())))
-        })
-        .await
+        let asking = Arc::clone(&self.asking);
+        blocking(move || asking.end(Place { topic, partition })).await
     }
 }
 
 impl Drop for KafkaLog {
     fn drop(&mut self) {
-        dismiss((Arc::clone(&self.asking), Arc::clone(&self.ingest)));
+        dismiss(Arc::clone(&self.ingest));
     }
 }
 

@@ -82,8 +82,9 @@ impl Drop for KafkaWriter {
 #[error("librdkafka did not come back in time; a new writer ends what it was at")]
 struct Late;
 
-/// A blocking call on a thread of its own; one that is late is left to itself. librdkafka is told how long to take, but may
-/// wait for ever: 2.12 in `send_offsets_to_transaction`, when the coordinator was fenced with the request on its way.
+/// A blocking call on a thread of its own; one that is late is left to itself. librdkafka is told how long to take, but waits
+/// for ever in `send_offsets_to_transaction` when the group's coordinator is gone from the metadata for a moment (its issues
+/// 5456 and 5511).
 async fn within<T: Send + 'static>(
     limit: Duration,
     call: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
