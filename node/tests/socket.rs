@@ -7,19 +7,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use peal_node::Node;
 use peal_node::limits::Limits;
 use peal_proto::frame::GapReason;
 use peal_proto::frame::NodeFrame;
-use peal_proto::{CloseCode, Generation, NodeId, Offset, Partition, Position, ShardMap, Topic};
+use peal_proto::{CloseCode, NodeId, Partition, Position, ShardMap, Topic};
 use peal_serve::{Clock, ConnectionLimits};
 use peal_store::inbox::Retention;
 use peal_store::leases::Holder;
-use peal_store::log::{Commit, Headers, NewRecord, Reader, Record, Source, Writer};
+use peal_store::log::{Headers, NewRecord};
 use peal_store::simulated::{Outage, Simulation, Store};
-use peal_store::{Log, StoreError, Stores};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -45,16 +43,11 @@ async fn node(limits: Limits) -> Bench {
 }
 
 async fn start(services: Simulation, limits: Limits) -> Bench {
-    let stores = services.stores();
-    start_on(services, stores, limits).await
-}
-
-async fn start_on(services: Simulation, stores: Stores, limits: Limits) -> Bench {
     let listener = peal_serve::listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = axum::serve::Listener::local_addr(&listener).unwrap().to_string();
     let urls = vec![format!("ws://{address}"), "ws://127.0.0.1:9".to_owned()];
     let (_, map) = watch::channel(Arc::new(ShardMap::new(5, PARTITIONS, urls).unwrap()));
-    let node = Node::new(NodeId::new(0), Holder::new("node 0"), stores, map, Clock::system(), limits);
+    let node = Node::new(NodeId::new(0), Holder::new("node 0"), services.stores(), map, Clock::system(), limits);
     let stop = CancellationToken::new();
     tokio::spawn(peal_serve::serve(listener, node.router(), ConnectionLimits::default(), stop.clone()));
     let running = tokio::spawn(node.run(stop.clone()));
@@ -409,78 +402,15 @@ async fn a_node_is_ready_once_it_hears_its_canaries_which_nobody_sees_and_not_wh
     while !node.get("/readyz").await.starts_with("HTTP/1.1 200") {}
 }
 
-/// A log whose readers go deaf when told to; those opened later hear.
-struct Deafening {
-    log: Arc<dyn Log>,
-    deaf: CancellationToken,
-}
-
-struct Fallible {
-    reader: Box<dyn Reader>,
-    deaf: CancellationToken,
-}
-
-#[async_trait]
-impl Reader for Fallible {
-    async fn next(&mut self) -> Result<Vec<Record>, StoreError> {
-        tokio::select! {
-            biased;
-            () = self.deaf.cancelled() => std::future::pending().await,
-            records = self.reader.next() => records,
-        }
-    }
-}
-
-#[async_trait]
-impl Log for Deafening {
-    fn generation(&self) -> Generation {
-        self.log.generation()
-    }
-
-    fn partitions(&self) -> u32 {
-        self.log.partitions()
-    }
-
-    async fn append(&self, topic: Topic, records: Vec<NewRecord>) -> Result<Vec<Offset>, StoreError> {
-        self.log.append(topic, records).await
-    }
-
-    async fn writer(&self, name: &str) -> Result<Box<dyn Writer>, StoreError> {
-        self.log.writer(name).await
-    }
-
-    async fn reader(&self, topic: Topic, partition: Partition, from: Position) -> Result<Box<dyn Reader>, StoreError> {
-        let reader = self.log.reader(topic, partition, from).await?;
-        let deaf = if self.deaf.is_cancelled() { CancellationToken::new() } else { self.deaf.clone() };
-        Ok(Box::new(Fallible { reader, deaf }))
-    }
-
-    async fn commit(&self, source: Source, commit: Commit) -> Result<(), StoreError> {
-        self.log.commit(source, commit).await
-    }
-
-    async fn committed(&self, source: Source) -> Result<Option<Commit>, StoreError> {
-        self.log.committed(source).await
-    }
-
-    async fn end(&self, topic: Topic, partition: Partition) -> Result<Position, StoreError> {
-        self.log.end(topic, partition).await
-    }
-}
-
 #[tokio::test]
 async fn a_partition_that_is_deaf_to_what_is_in_the_log_listens_anew() {
-    let services = Simulation::new(1, PARTITIONS, Retention::default());
-    let mut stores = services.stores();
-    let deaf = CancellationToken::new();
-    stores.log = Arc::new(Deafening { log: stores.log, deaf: deaf.clone() });
     let canaries = Limits { canary_interval: Some(Duration::from_millis(300)), ..Limits::default() };
-    let node = start_on(services, stores, canaries).await;
+    let node = node(canaries).await;
     let mut client = node.connect("user=2").await;
     client.hello().await;
     node.notify([2], "heard").await;
     assert_eq!(client.notification().await.0, "heard:2");
-    deaf.cancel();
+    node.services.deafen_readers();
     node.notify([2], "in the log").await;
     assert_eq!(client.notification().await.0, "in the log:2");
     while !node.get("/readyz").await.starts_with("HTTP/1.1 200") {}

@@ -156,6 +156,11 @@ impl Simulation {
         self.log.with(log::simulated::Model::lose_commits);
     }
 
+    /// Readers that are open hear nothing any more, without an error; those opened later do.
+    pub fn deafen_readers(&self) {
+        self.log.with(log::simulated::Model::deafen_readers);
+    }
+
     /// The log's retention takes away the records below a position.
     pub fn expire_log(&self, topic: Topic, partition: Partition, below: Position) {
         self.log.with(|log| log.expire(topic, partition, below));

@@ -58,9 +58,11 @@ async fn statuses_that_are_away_do_not_keep_an_event_from_being_accepted() {
 
 #[tokio::test(start_paused = true)]
 async fn a_partition_that_is_deaf_to_what_is_in_the_log_listens_anew() {
-    let (stores, _) = trapped(simulation().stores(), At::Deaf);
-    let bench = Bench::start(stores);
+    let (simulation, bench) = start();
     bench.fill(7, 25).await;
+    bench.say(7, "heard").await;
+    bench.published("heard").await;
+    simulation.deafen_readers();
     bench.say(7, "in-the-log").await;
     assert_eq!(bench.published("in-the-log").await.published, 25);
 }

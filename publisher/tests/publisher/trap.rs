@@ -1,8 +1,7 @@
 //! A log that counts, and that stops answering at a given write, so that a test can let its process die right there.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use peal_proto::{Generation, Offset, Partition, Position, Topic};
@@ -10,13 +9,11 @@ use peal_store::log::{Commit, Log, NewRecord, Reader, Record, Source, Writer};
 use peal_store::{StoreError, Stores};
 use tokio::sync::Notify;
 
-/// Where a process dies: at this write, before or after it is done. Or each write fails, or the first reader of each partition
-/// of the events log is deaf.
+/// Where a process dies: at this write, before or after it is done. Or each write fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum At {
     Never,
     Failing,
-    Deaf,
     Before(usize),
     After(usize),
 }
@@ -27,7 +24,6 @@ pub(crate) struct Count {
     pub(crate) writes: AtomicUsize,
     pub(crate) reads: AtomicUsize,
     pub(crate) sprung: Notify,
-    readers: Mutex<BTreeSet<Partition>>,
 }
 
 /// The same stores, with a trap in the log.
@@ -68,9 +64,7 @@ impl Log for Trapped<Arc<dyn Log>> {
     }
 
     async fn reader(&self, topic: Topic, partition: Partition, from: Position) -> Result<Box<dyn Reader>, StoreError> {
-        let reader = self.with(self.log.reader(topic, partition, from).await?);
-        let is_first = topic == Topic::Events && self.count.readers.lock().unwrap().insert(partition);
-        Ok(if self.at == At::Deaf && is_first { Box::new(Deaf) } else { Box::new(reader) })
+        Ok(Box::new(self.with(self.log.reader(topic, partition, from).await?)))
     }
 
     async fn commit(&self, source: Source, commit: Commit) -> Result<(), StoreError> {
@@ -111,15 +105,6 @@ impl Reader for Trapped<Box<dyn Reader>> {
     async fn next(&mut self) -> Result<Vec<Record>, StoreError> {
         self.count.reads.fetch_add(1, Ordering::Relaxed);
         self.log.next().await
-    }
-}
-
-struct Deaf;
-
-#[async_trait]
-impl Reader for Deaf {
-    async fn next(&mut self) -> Result<Vec<Record>, StoreError> {
-        std::future::pending().await
     }
 }
 

@@ -24,6 +24,8 @@ pub(crate) struct Model {
     commits_durable: BTreeMap<Source, Commit>,
     /// The number of the newest writer of each name.
     writers: BTreeMap<String, u64>,
+    /// How often the readers of the time went deaf.
+    deafened: u64,
 }
 
 #[derive(Default)]
@@ -41,7 +43,12 @@ impl Model {
             commits: BTreeMap::new(),
             commits_durable: BTreeMap::new(),
             writers: BTreeMap::new(),
+            deafened: 0,
         }
+    }
+
+    pub(crate) fn deafen_readers(&mut self) {
+        self.deafened += 1;
     }
 
     pub(crate) fn lose_commits(&mut self) {
@@ -146,8 +153,9 @@ impl Log for Handle<Model> {
     }
 
     async fn reader(&self, topic: Topic, partition: Partition, from: Position) -> Result<Box<dyn Reader>, StoreError> {
-        let appended = self.call(|log| Arc::clone(&log.log(topic, partition).appended)).await?;
-        Ok(Box::new(SimulatedReader { log: self.clone(), topic, partition, position: from, appended }))
+        let opened = self.call(|log| (Arc::clone(&log.log(topic, partition).appended), log.deafened)).await?;
+        let (appended, deafened) = opened;
+        Ok(Box::new(SimulatedReader { log: self.clone(), topic, partition, position: from, appended, deafened }))
     }
 
     async fn commit(&self, source: Source, commit: Commit) -> Result<(), StoreError> {
@@ -199,6 +207,8 @@ struct SimulatedReader {
     partition: Partition,
     position: Position,
     appended: Arc<Notify>,
+    /// As often as that when it was opened; once more, and it is deaf.
+    deafened: u64,
 }
 
 #[async_trait]
@@ -208,8 +218,11 @@ impl Reader for SimulatedReader {
             let mut appended = pin!(self.appended.notified());
             appended.as_mut().enable(); // before the look, or what is appended between the two wakes nobody
             let records_max = 1 + self.log.gate.draw(READ_RECORDS_MAX - 1);
-            let read = self.log.call(|log| log.log(self.topic, self.partition).read(self.position, records_max));
-            let batch = read.await?;
+            let read = self.log.call(|log| {
+                let hears = log.deafened == self.deafened;
+                hears.then(|| log.log(self.topic, self.partition).read(self.position, records_max))
+            });
+            let Some(batch) = read.await? else { return std::future::pending().await };
             if let Some(last) = batch.last() {
                 self.position = Position::behind(last.offset);
                 return Ok(batch);
