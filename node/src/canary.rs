@@ -37,13 +37,18 @@ fn stamp(now: Duration) -> u64 {
 impl Hearing {
     /// Records were read, whatever is in them.
     pub(crate) fn hear(&self, now: Duration) {
-        self.forget();
         self.heard_at.store(stamp(now), Ordering::Relaxed);
+        self.answered();
     }
 
     /// Nothing has been heard yet.
     pub(crate) fn forget(&self) {
         self.heard_at.store(0, Ordering::Relaxed);
+        self.answered();
+    }
+
+    /// Nothing is asked any more.
+    fn answered(&self) {
         self.asked_at.store(0, Ordering::Relaxed);
         self.is_under_way.store(false, Ordering::Relaxed);
         self.sent_at.store(0, Ordering::Relaxed);
