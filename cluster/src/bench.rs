@@ -22,12 +22,16 @@ use hdrhistogram::Histogram;
 use self::process::Machine;
 use self::report::Report;
 use self::site::Site;
+use self::subject::Measured;
 use crate::api::ApiError;
 use crate::config::bench::Bench;
 use crate::output;
 
 /// Events to everybody, one after the other: each socket gets one frame at a time.
 const SINGLES: u32 = 20;
+
+/// The same with clients that acknowledge nothing meanwhile: all of it within a node's time-out for an ack.
+const UNACKED: u32 = 8;
 
 /// Events to a community at once, so that several frames wait for a socket together, …
 const BURST: u32 = 16;
@@ -73,21 +77,15 @@ pub enum Failure {
     Io(#[from] io::Error),
 }
 
-/// Deliveries, and how many records librdkafka alone reads, each a CPU-second.
-#[derive(Clone, Copy)]
-struct Deliveries {
-    made: f64,
-    read_alone: Option<f64>,
-}
-
 /// What was measured of one server.
 struct Numbers {
     /// Resident bytes that each idle socket adds.
     socket_bytes: f64,
     /// Per CPU-second of the server, as all below.
     handshakes: f64,
-    singles: Deliveries,
-    bursts: Deliveries,
+    unacked: f64,
+    singles: f64,
+    bursts: f64,
     /// Microseconds.
     latency: Histogram<u64>,
 }
@@ -103,10 +101,20 @@ pub async fn run(bench: &Bench) -> Result<(), Failure> {
         return Err(Failure::OpenFiles { sockets: bench.sockets, needed, limit });
     }
     output::remark(format!("peal: a cluster with {} sockets …", bench.sockets));
-    let (cluster, frame_bytes) = subject::measure(site(bench).await?, bench.sockets).await?;
+    let Measured { numbers, frame_bytes, floor: beneath } = subject::measure(site(bench).await?, bench.sockets).await?;
     output::remark(format!("peal: the floor: the same sockets, frames of {frame_bytes} bytes, nothing else …"));
-    let floor = baseline::measure(bench.sockets, frame_bytes).await?;
-    let report = Report { machine: Machine::this(), sockets: bench.sockets, frame_bytes, cluster, floor };
+    let mut floor = baseline::measure(bench.sockets, frame_bytes).await?;
+    if let Some((singles, bursts)) = beneath {
+        (floor.unacked, floor.singles, floor.bursts) = (singles, singles, bursts);
+    }
+    let report = Report {
+        machine: Machine::this(),
+        sockets: bench.sockets,
+        frame_bytes,
+        cluster: numbers,
+        floor,
+        is_on_services: beneath.is_some(),
+    };
     Ok(output::line(if bench.markdown { report.markdown() } else { report.text() })?)
 }
 

@@ -11,6 +11,8 @@ mod retry;
 mod socket;
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use peal_proto::frame::{GapReason, Hello};
@@ -91,6 +93,7 @@ pub struct Client {
     first: Option<String>,
     clock: Clock,
     progress: Progress,
+    acks_held: Arc<AtomicBool>,
     retry: Retry,
 }
 
@@ -98,7 +101,8 @@ impl Client {
     /// A client of the cluster behind `api` that has seen everything up to `cursor`.
     #[must_use]
     pub fn new(api: Api, user: UserId, cursor: Option<Cursor>, clock: Clock) -> Self {
-        Self { api, user, first: None, clock, progress: Progress::new(cursor), retry: Retry::new(BACKOFF_CAP) }
+        let (progress, retry) = (Progress::new(cursor), Retry::new(BACKOFF_CAP));
+        Self { api, user, first: None, clock, progress, acks_held: Arc::default(), retry }
     }
 
     /// The same, opening its first socket at this node without asking who owns the user.
@@ -112,6 +116,13 @@ impl Client {
     #[must_use]
     pub fn waiting_at_most(self, cap: Duration) -> Self {
         Self { retry: Retry::new(cap), ..self }
+    }
+
+    /// The same, acknowledging nothing while `held` says so. For measurements: beyond the node's time-out for an ack,
+    /// everything is parked.
+    #[must_use]
+    pub fn acknowledging_unless(self, held: Arc<AtomicBool>) -> Self {
+        Self { acks_held: held, ..self }
     }
 
     /// How far it has seen.
@@ -164,9 +175,9 @@ impl Client {
         if let Err(error) = handler(Happening::Open { url: &url, hello }) {
             return error.into();
         }
-        let (clock, since) = (&self.clock, self.clock.uptime());
+        let (clock, acks_held, since) = (&self.clock, &self.acks_held, self.clock.uptime());
         let heartbeat = Duration::from_millis(hello.heartbeat_ms);
-        let conversation = Conversation { socket, heartbeat, clock, progress: &mut self.progress, handler };
+        let conversation = Conversation { socket, heartbeat, clock, acks_held, progress: &mut self.progress, handler };
         let end = conversation.run(stop).await;
         self.progress.socket_ended();
         self.retry.stood(self.clock.uptime().saturating_sub(since));

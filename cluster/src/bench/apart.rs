@@ -1,8 +1,8 @@
-//! A cluster on Kafka and Redis, publisher and node in processes of their own, of which the node counts; and beside it
-//! librdkafka alone, reading the same records at the same time.
+//! A cluster on Kafka and Redis, publisher and node in processes of their own, of which the node counts; and then, in the node's
+//! place, librdkafka and a loop that writes to plain sockets.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use peal_proto::Topic;
 use peal_serve::Clock;
 use peal_serve::services::KafkaArgs;
 use peal_store::log::kafka::{Storage, create_topics};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::TcpStream;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::{sleep, timeout};
 
 use super::Failure;
 use super::process::Observed;
-use super::site::Site;
+use super::site::{Running, Site};
 use crate::api::{Api, BaseUrl};
 use crate::child::free_ports;
 use crate::config::bench::Services;
@@ -34,6 +34,22 @@ const READY_INTERVAL: Duration = Duration::from_millis(200);
 /// A process of the cluster; killed when it is dropped.
 type Part = Child;
 
+/// The processes of a cluster.
+pub(super) struct Apart {
+    programs: PathBuf,
+    kafka: KafkaArgs,
+    nodes: Vec<Part>,
+    _publisher: Part,
+}
+
+/// What reads the same records as a node, writes them to plain sockets and does nothing else.
+pub(super) struct Floor {
+    process: Part,
+    words: Lines<BufReader<ChildStdout>>,
+    pub(super) port: u16,
+    pub(super) observed: Observed,
+}
+
 /// Starts a cluster with topics of its own.
 pub(super) async fn start(services: &Services) -> Result<Site, Failure> {
     let mut kafka = services.kafka.clone();
@@ -42,40 +58,57 @@ pub(super) async fn start(services: &Services) -> Result<Site, Failure> {
     let own = std::env::current_exe()?;
     let programs = own.parent().unwrap_or(Path::new(".")).to_owned();
     let port = free_ports(NODES + 1)?;
-    let nodes: Vec<_> = (1..=NODES).map(|node| format!("ws://127.0.0.1:{}", port + node)).collect();
+    let urls: Vec<_> = (1..=NODES).map(|node| format!("ws://127.0.0.1:{}", port + node)).collect();
     let start = |program: &str, listen: u16, words: &[&str]| {
         let mut command = Command::new(programs.join(program));
         command.args(["--listen", &format!("127.0.0.1:{listen}"), "--log", "warn", "--redis", &services.redis.redis]);
         command.args(["--brokers", &kafka.brokers, "--prefix", &kafka.prefix]).args(words);
         command.stdin(Stdio::null()).kill_on_drop(true).spawn()
     };
-    let (mut parts, urls) = (Vec::new(), nodes.join(","));
+    let mut nodes = Vec::new();
     for node in 0..NODES {
-        parts.push(start("peal-node", port + 1 + node, &["--node", &node.to_string(), "--nodes", &urls])?);
+        nodes.push(start("peal-node", port + 1 + node, &["--node", &node.to_string(), "--nodes", &urls.join(",")])?);
     }
-    let observed: Vec<_> = parts.iter().filter_map(Child::id).collect();
-    parts.push(start("peal-publisher", port, &[])?);
+    let observed: Vec<_> = nodes.iter().filter_map(Child::id).collect();
+    let publisher = start("peal-publisher", port, &[])?;
     for port in port..=port + NODES {
         timeout(READY_TIMEOUT, ready(port)).await.map_err(|_| io::Error::other(format!("port {port} is not ready")))?;
     }
-    let alone = read_alone(&programs, &kafka).await?;
-    let floor = alone.id().map(|id| Observed::new(&[id]));
-    parts.push(alone);
-    let mut site = Site::of(Api::new(BaseUrl::of_port(port)), nodes, &observed, Box::new(parts));
-    site.alone = floor;
-    Ok(site)
+    let apart = Apart { programs, kafka, nodes, _publisher: publisher };
+    Ok(Site::of(Api::new(BaseUrl::of_port(port)), urls, &observed, Running::Apart(apart)))
 }
 
-/// Librdkafka alone, once it reads.
-async fn read_alone(programs: &Path, kafka: &KafkaArgs) -> io::Result<Part> {
-    let topic = format!("{}{}", kafka.prefix, Topic::Notifications);
-    let mut floor = Command::new(programs.join("examples/kafka_floor"));
-    floor.args([&kafka.brokers, &topic]).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
-    let mut floor = floor.spawn()?;
-    let gone = || io::Error::other("kafka_floor does not read");
-    let stdout = BufReader::new(floor.stdout.take().ok_or_else(gone)?);
-    timeout(READY_TIMEOUT, stdout.lines().next_line()).await??.ok_or_else(gone)?;
-    Ok(floor)
+impl Apart {
+    /// Ends the nodes, and has the least there can be in their place, for so many sockets and frames of so many bytes.
+    pub(super) async fn replace_nodes(&mut self, sockets: u32, frame_bytes: usize) -> io::Result<Floor> {
+        for mut node in self.nodes.drain(..) {
+            node.kill().await?;
+        }
+        let topic = format!("{}{}", self.kafka.prefix, Topic::Notifications);
+        let mut command = Command::new(self.programs.join("examples/kafka_floor"));
+        command.args([&self.kafka.brokers, &topic, &sockets.to_string(), &frame_bytes.to_string()]);
+        let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
+        let (id, stdout) = (process.id(), process.stdout.take());
+        let (id, stdout) = id.zip(stdout).ok_or_else(|| io::Error::other("kafka_floor ended early"))?;
+        let mut words = BufReader::new(stdout).lines();
+        let port = word(&mut words).await?.parse().map_err(io::Error::other)?;
+        Ok(Floor { process, words, port, observed: Observed::new(&[id]) })
+    }
+}
+
+impl Floor {
+    /// Once all sockets are open: waits until it reads.
+    pub(super) async fn reads(&mut self) -> io::Result<()> {
+        word(&mut self.words).await.map(drop)
+    }
+
+    pub(super) async fn end(mut self) -> io::Result<()> {
+        self.process.kill().await
+    }
+}
+
+async fn word(words: &mut Lines<BufReader<ChildStdout>>) -> io::Result<String> {
+    timeout(READY_TIMEOUT, words.next_line()).await??.ok_or_else(|| io::Error::other("kafka_floor ended early"))
 }
 
 async fn ready(port: u16) {

@@ -14,7 +14,7 @@ use tokio::time::sleep;
 
 use super::process::Observed;
 use super::tally::Tally;
-use super::{BURST, BURSTS, Deliveries, LATENCY_RATE, LATENCY_SPAN, Numbers, SINGLES, each, histogram, per_second};
+use super::{BURST, BURSTS, LATENCY_RATE, LATENCY_SPAN, Numbers, SINGLES, each, histogram, per_second};
 
 /// How long memory may take to settle.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -47,14 +47,11 @@ pub(super) async fn measure(sockets: u32, frame_bytes: usize) -> io::Result<Numb
     Ok(Numbers {
         socket_bytes,
         handshakes,
-        singles: written(SINGLES * sockets, singles),
-        bursts: written(BURSTS * BURST * sockets, bursts),
+        unacked: per_second(SINGLES * sockets, singles),
+        singles: per_second(SINGLES * sockets, singles),
+        bursts: per_second(BURSTS * BURST * sockets, bursts),
         latency,
     })
-}
-
-fn written(frames: u32, cpu_time: Duration) -> Deliveries {
-    Deliveries { made: per_second(frames, cpu_time), read_alone: None }
 }
 
 impl Floor {
@@ -91,7 +88,7 @@ impl Floor {
     }
 }
 
-async fn read_all(mut socket: TcpStream, tally: Arc<Tally>) {
+pub(super) async fn read_all(mut socket: TcpStream, tally: Arc<Tally>) {
     let mut bytes = vec![0; 4096];
     while let Ok(length @ 1..) = socket.read(&mut bytes).await {
         tally.add(length as u64);

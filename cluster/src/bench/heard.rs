@@ -1,7 +1,7 @@
 //! What all clients of the bench tell: how many sockets are open, how many notifications came, and when.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use peal_proto::EventId;
@@ -27,6 +27,8 @@ pub(super) struct Heard {
     pub(super) sockets: Tally,
     pub(super) opening: Semaphore,
     pub(super) frame_bytes: AtomicUsize,
+    /// While only writing is measured.
+    pub(super) acks_held: Arc<AtomicBool>,
     /// While latency is measured; only then is a notification looked into.
     pub(super) looking: AtomicBool,
     pub(super) arrivals: Mutex<Vec<(EventId, Duration)>>,
@@ -40,6 +42,7 @@ impl Heard {
             sockets: Tally::default(),
             opening: Semaphore::new(HANDSHAKES),
             frame_bytes: AtomicUsize::new(0),
+            acks_held: Arc::default(),
             looking: AtomicBool::new(false),
             arrivals: Mutex::default(),
         }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use hdrhistogram::Histogram;
 
 use super::process::Machine;
-use super::{BURST, BURST_MEMBERS, Deliveries, LATENCY_MEMBERS, LATENCY_RATE, Numbers};
+use super::{BURST, BURST_MEMBERS, LATENCY_MEMBERS, LATENCY_RATE, Numbers};
 
 /// Everything that is printed.
 pub(super) struct Report {
@@ -14,6 +14,7 @@ pub(super) struct Report {
     pub(super) frame_bytes: usize,
     pub(super) cluster: Numbers,
     pub(super) floor: Numbers,
+    pub(super) is_on_services: bool,
 }
 
 struct Row {
@@ -36,19 +37,12 @@ impl Report {
             cluster: millis(&cluster.latency, q),
             floor: millis(&floor.latency, q),
         };
-        let deliveries = |what: String, of: fn(&Numbers) -> Deliveries| {
-            let (made, written) = (of(cluster), of(floor).made);
-            // To read a record and to write a frame, one after the other.
-            let least = made.read_alone.map_or(written, |read| 1.0 / (1.0 / read + 1.0 / written));
-            Row { what, cluster: thousands(made.made), floor: thousands(least) }
-        };
         vec![
             row(format!("resident bytes a socket, {sockets} idle"), |numbers| numbers.socket_bytes),
             row("handshakes a CPU-second".to_owned(), |numbers| numbers.handshakes),
-            deliveries(format!("deliveries a CPU-second, one event to {sockets}"), |numbers| numbers.singles),
-            deliveries(format!("deliveries a CPU-second, {BURST} events each to {BURST_MEMBERS}"), |numbers| {
-                numbers.bursts
-            }),
+            row(format!("deliveries a CPU-second, one event to {sockets}, no acks"), |numbers| numbers.unacked),
+            row(format!("deliveries a CPU-second, one event to {sockets}"), |numbers| numbers.singles),
+            row(format!("deliveries a CPU-second, {BURST} events each to {BURST_MEMBERS}"), |numbers| numbers.bursts),
             quantile("p50", 0.5),
             quantile("p99", 0.99),
             quantile("p99.9", 0.999),
@@ -57,23 +51,20 @@ impl Report {
 
     fn notes(&self) -> [String; 2] {
         let Machine { cpu, cores, kernel, commit } = &self.machine;
-        let (singles, bursts) = (self.cluster.singles.read_alone, self.cluster.bursts.read_alone);
         let sockets = if self.sockets == 10_000 { String::new() } else { format!(" --sockets {}", self.sockets) };
-        let (services, whose, read) = match singles.zip(bursts) {
-            None => (
-                "",
-                "the server's, user and kernel, with everything it does: HTTP, log with fsync, fan-out, sockets, acks",
-                String::new(),
-            ),
-            Some((singles, bursts)) => (
+        let (services, whose, floor) = if self.is_on_services {
+            (
                 " --services",
                 "the node's, user and kernel: reading from Kafka, sockets, acks, commits",
-                format!(
-                    " For deliveries, before it, librdkafka alone reads the same records at the same time: {} and {} a CPU-second.",
-                    thousands(singles),
-                    thousands(bursts)
-                ),
-            ),
+                "for deliveries, in the node's place, librdkafka alone reading the same records and one loop that writes them to \
+                 as many plain sockets; for the rest, such a loop alone",
+            )
+        } else {
+            (
+                "",
+                "the server's, user and kernel, with everything it does: HTTP, log with fsync, fan-out, sockets, acks",
+                "one loop that writes the same bytes to as many plain sockets",
+            )
         };
         [
             format!(
@@ -82,7 +73,7 @@ impl Report {
             format!(
                 "CPU-seconds are {whose}. Frames of {} bytes. Latency at {LATENCY_RATE} events a second to \
                  {LATENCY_MEMBERS} members while the other sockets idle; the floor's is a round trip over loopback. Floor: \
-                 one loop that writes the same bytes to as many plain sockets.{read}",
+                 {floor}.",
                 self.frame_bytes
             ),
         ]

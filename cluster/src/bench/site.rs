@@ -1,13 +1,15 @@
 //! What is measured: a cluster in processes of its own, gone when it is dropped.
 
-use std::any::Any;
 use std::io;
 
 use peal_proto::UserId;
+use tempfile::TempDir;
 
+#[cfg(feature = "services")]
+use super::apart::Apart;
 use super::process::Observed;
 use crate::api::Api;
-use crate::child::Recipe;
+use crate::child::{Process, Recipe};
 
 const NODES: u16 = 3;
 
@@ -18,10 +20,17 @@ pub(super) struct Site {
     pub(super) nodes: Vec<String>,
     /// Whose memory and time count.
     pub(super) observed: Observed,
-    /// What reads the same records and does nothing else.
-    pub(super) alone: Option<Observed>,
-    /// What ends with the site: processes, a directory.
-    _running: Box<dyn Any>,
+    pub(super) running: Running,
+}
+
+/// What ends with a site.
+pub(super) enum Running {
+    Together {
+        _process: Process,
+        _directory: TempDir,
+    },
+    #[cfg(feature = "services")]
+    Apart(Apart),
 }
 
 impl Site {
@@ -32,11 +41,11 @@ impl Site {
         let process = recipe.start().await?;
         let id = process.id().ok_or_else(|| io::Error::other("the cluster ended early"))?;
         let nodes = (1..=NODES).map(|node| format!("ws://127.0.0.1:{}", recipe.port + node)).collect();
-        Ok(Self::of(recipe.api(), nodes, &[id], Box::new((process, directory))))
+        Ok(Self::of(recipe.api(), nodes, &[id], Running::Together { _process: process, _directory: directory }))
     }
 
-    pub(super) fn of(api: Api, nodes: Vec<String>, observed: &[u32], running: Box<dyn Any>) -> Self {
-        Self { api, nodes, observed: Observed::new(observed), alone: None, _running: running }
+    pub(super) fn of(api: Api, nodes: Vec<String>, observed: &[u32], running: Running) -> Self {
+        Self { api, nodes, observed: Observed::new(observed), running }
     }
 
     /// Where a user's socket belongs.

@@ -9,16 +9,21 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use peal_proto::{CommunityId, EventId, Kind, UserId};
 use peal_store::members::MEMBERS_PAGE_MAX;
+#[cfg(feature = "services")]
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+#[cfg(feature = "services")]
+use super::baseline::read_all;
 use super::heard::Heard;
-use super::process::Observed;
 use super::site::Site;
 use super::{
-    BURST, BURST_MEMBERS, BURSTS, Deliveries, Failure, LATENCY_MEMBERS, LATENCY_RATE, LATENCY_SPAN, Numbers, SINGLES,
+    BURST, BURST_MEMBERS, BURSTS, Failure, LATENCY_MEMBERS, LATENCY_RATE, LATENCY_SPAN, Numbers, SINGLES, UNACKED,
     each, histogram, per_second,
 };
+#[cfg(feature = "services")]
+use super::{site::Running, tally::Tally};
 use crate::api::{Api, ApiError, Change, Post};
 use crate::client::Client;
 use crate::limits::ACK_INTERVAL;
@@ -36,8 +41,17 @@ struct Subject {
     posted: u64,
 }
 
-/// Measures a cluster with so many sockets; the bytes of a frame that carries a notification as well.
-pub(super) async fn measure(site: Site, sockets: u32) -> Result<(Numbers, usize), Failure> {
+/// What was measured of a cluster.
+pub(super) struct Measured {
+    pub(super) numbers: Numbers,
+    /// Bytes of a frame that carries a notification.
+    pub(super) frame_bytes: usize,
+    /// Deliveries a CPU-second, singles and bursts, of the least there can be in the nodes' place.
+    pub(super) floor: Option<(f64, f64)>,
+}
+
+/// Measures a cluster with so many sockets.
+pub(super) async fn measure(site: Site, sockets: u32) -> Result<Measured, Failure> {
     let mut subject = Subject { site, heard: Arc::new(Heard::new()), sockets, posted: 0 };
     let (everybody, some) = (community(1)?, community(2)?);
     subject.become_members(everybody, 0..sockets).await?;
@@ -52,13 +66,16 @@ pub(super) async fn measure(site: Site, sockets: u32) -> Result<(Numbers, usize)
     sleep(SETTLE).await;
     let socket_bytes = each(sockets, resident, observed.resident_bytes()?);
 
-    subject.rounds(&[everybody], 1, 1).await?; // what is allocated once
+    subject.unacknowledged(&[everybody], UNACKED).await?; // what is allocated once
+    let unacked = subject.unacknowledged(&[everybody], UNACKED).await?;
     let singles = subject.rounds(&[everybody], SINGLES, 1).await?;
     let bursts = subject.rounds(&small, BURSTS, BURST).await?;
     let latency = subject.latency(some).await?;
     drop(clients);
     let frame_bytes = subject.heard.frame_bytes.load(Ordering::Relaxed);
-    Ok((Numbers { socket_bytes, handshakes, singles, bursts, latency }, frame_bytes))
+    let floor = subject.beneath(&[everybody], &small, frame_bytes).await?;
+    let numbers = Numbers { socket_bytes, handshakes, unacked, singles, bursts, latency };
+    Ok(Measured { numbers, frame_bytes, floor })
 }
 
 fn community(number: u64) -> io::Result<CommunityId> {
@@ -91,6 +108,7 @@ impl Subject {
         for user in (0..u64::from(self.sockets)).filter_map(|user| UserId::new(user).ok()) {
             let client = Client::new(self.site.api.clone(), user, None, self.heard.clock.clone());
             let client = client.beginning_at(self.site.node_url(user));
+            let client = client.acknowledging_unless(Arc::clone(&self.heard.acks_held));
             let heard = Arc::clone(&self.heard);
             let seat = self.heard.opening.acquire().await.map_err(io::Error::other)?;
             seat.forget(); // given back when the socket is greeted
@@ -100,33 +118,81 @@ impl Subject {
         Ok(clients)
     }
 
+    /// The same with clients that keep their acks to themselves until the end, which is not measured.
+    async fn unacknowledged(&mut self, communities: &[CommunityId], times: u32) -> Result<f64, Failure> {
+        self.heard.acks_held.store(true, Ordering::Relaxed);
+        let before = self.site.observed.cpu_time()?;
+        self.deliver(communities, times, 1).await?;
+        let unacked = per_second(times * self.sockets, self.site.observed.cpu_time()? - before);
+        self.heard.acks_held.store(false, Ordering::Relaxed);
+        self.rounds(communities, 1, 1).await?;
+        Ok(unacked)
+    }
+
+    /// [`Subject::deliver`], with every ack.
+    async fn rounds(&mut self, communities: &[CommunityId], times: u32, events: u32) -> Result<f64, Failure> {
+        let before = self.site.observed.cpu_time()?;
+        self.deliver(communities, times, events).await?;
+        sleep(ACK_INTERVAL * 2).await; // the last acks are part of the cost
+        Ok(per_second(times * events * self.sockets, self.site.observed.cpu_time()? - before))
+    }
+
     /// Posts so many events to each of the communities, so many times, each time waiting until everybody has them.
-    async fn rounds(&mut self, communities: &[CommunityId], times: u32, events: u32) -> Result<Deliveries, Failure> {
-        let cpu_time = self.cpu_time()?;
+    async fn deliver(&mut self, communities: &[CommunityId], times: u32, events: u32) -> Result<(), Failure> {
         for _ in 0..times {
-            let posts: Vec<_> = communities.iter().flat_map(|community| (0..events).map(|_| *community)).collect();
-            for at_once in posts.chunks(POSTS) {
-                let mut posting = JoinSet::new();
-                for community in at_once.iter().copied() {
-                    let api = self.site.api.clone();
-                    posting.spawn(async move { post(&api, community, None).await });
-                }
-                posting.join_all().await.into_iter().collect::<Result<(), _>>()?;
-            }
+            self.post(communities, events).await?;
             self.posted += u64::from(events) * u64::from(self.sockets);
             self.heard.notifications.reaches(self.posted).await?;
         }
-        sleep(ACK_INTERVAL * 2).await; // the last acks are part of the cost
-        let (before, after) = (cpu_time, self.cpu_time()?);
-        let made = per_second(times * events * self.sockets, after.0 - before.0);
-        let alone = after.1.zip(before.1).map(|(after, before)| after - before);
-        Ok(Deliveries { made, read_alone: alone.map(|time| per_second(times * events * self.sockets, time)) })
+        Ok(())
     }
 
-    /// Of the cluster, and of what only reads.
-    fn cpu_time(&self) -> io::Result<(Duration, Option<Duration>)> {
-        let alone = self.site.alone.as_ref().map(Observed::cpu_time).transpose()?;
-        Ok((self.site.observed.cpu_time()?, alone))
+    /// So many events to each of the communities.
+    async fn post(&self, communities: &[CommunityId], events: u32) -> Result<(), Failure> {
+        let posts: Vec<_> = communities.iter().flat_map(|community| (0..events).map(|_| *community)).collect();
+        for at_once in posts.chunks(POSTS) {
+            let mut posting = JoinSet::new();
+            for community in at_once.iter().copied() {
+                let api = self.site.api.clone();
+                posting.spawn(async move { post(&api, community, None).await });
+            }
+            posting.join_all().await.into_iter().collect::<Result<(), _>>()?;
+        }
+        Ok(())
+    }
+
+    /// The same rounds, where the nodes are processes of their own, with the least there can be in their place.
+    #[cfg(feature = "services")]
+    async fn beneath(
+        &mut self,
+        everybody: &[CommunityId],
+        small: &[CommunityId],
+        frame_bytes: usize,
+    ) -> Result<Option<(f64, f64)>, Failure> {
+        let Running::Apart(apart) = &mut self.site.running else { return Ok(None) };
+        let mut floor = apart.replace_nodes(self.sockets, frame_bytes).await?;
+        let (tally, mut bytes) = (Arc::new(Tally::default()), 0);
+        for _ in 0..self.sockets {
+            tokio::spawn(read_all(TcpStream::connect(("127.0.0.1", floor.port)).await?, Arc::clone(&tally)));
+        }
+        floor.reads().await?;
+        let mut made = Vec::new();
+        for (communities, times, events) in [(everybody, 1, 1), (everybody, SINGLES, 1), (small, BURSTS, BURST)] {
+            let before = floor.observed.cpu_time()?;
+            for _ in 0..times {
+                self.post(communities, events).await?;
+                bytes += u64::from(events * self.sockets) * frame_bytes as u64;
+                tally.reaches(bytes).await?;
+            }
+            made.push(per_second(times * events * self.sockets, floor.observed.cpu_time()? - before));
+        }
+        floor.end().await?;
+        Ok(made.get(1).copied().zip(made.get(2).copied()))
+    }
+
+    #[cfg(not(feature = "services"))]
+    async fn beneath(&self, _: &[CommunityId], _: &[CommunityId], _: usize) -> Result<Option<(f64, f64)>, Failure> {
+        Ok(None)
     }
 
     /// From the arrival of the 202 at the poster to that of the notification at each member.

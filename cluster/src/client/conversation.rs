@@ -1,6 +1,7 @@
 //! One open and greeted socket: reads what comes, shows what is new, acknowledges, until either side ends it.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -41,6 +42,7 @@ pub(super) struct Conversation<'c, 'h> {
     pub(super) socket: Socket,
     pub(super) heartbeat: Duration,
     pub(super) clock: &'c Clock,
+    pub(super) acks_held: &'c AtomicBool,
     pub(super) progress: &'c mut Progress,
     pub(super) handler: &'c mut Handler<'h>,
 }
@@ -64,10 +66,12 @@ impl Conversation<'_, '_> {
         let mut silent_at = self.clock.uptime() + silence_max;
         loop {
             let now = self.clock.uptime();
-            if self.progress.ack_due().is_some_and(|due| due <= now) {
+            let ack_due = self.progress.ack_due().filter(|_| !self.acks_held.load(Ordering::Relaxed));
+            if ack_due.is_some_and(|due| due <= now) {
                 self.acknowledge(now).await?;
+                continue;
             }
-            let until = self.progress.ack_due().map_or(silent_at, |due| due.min(silent_at));
+            let until = ack_due.map_or(silent_at, |due| due.min(silent_at));
             let received = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
