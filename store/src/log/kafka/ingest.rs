@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use peal_proto::{Offset, Topic};
 use rdkafka::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
@@ -47,7 +47,11 @@ struct Stub {
     number: usize,
 }
 
-struct Deliveries;
+/// Hears what becomes of records.
+struct Deliveries {
+    /// A record was given up, and none has arrived since.
+    stuck: Arc<AtomicBool>,
+}
 
 impl ClientContext for Deliveries {
     fn error(&self, error: KafkaError, reason: &str) {
@@ -67,8 +71,13 @@ impl ProducerContext for Deliveries {
             Ok(message) => {
                 let offset = u64::try_from(message.offset()).unwrap_or_default(); // never negative
                 stub.ticket.offsets[stub.number].store(offset, Ordering::Relaxed);
+                self.stuck.store(false, Ordering::Relaxed);
             }
-            Err((error, _)) => drop(stub.ticket.failure.set(fault::words(error))), // the first one is told
+            Err((error, _)) => {
+                let given_up = error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageTimedOut);
+                self.stuck.fetch_or(given_up, Ordering::Relaxed);
+                drop(stub.ticket.failure.set(fault::words(error))); // the first one is told
+            }
         }
     }
 }
@@ -77,15 +86,18 @@ impl ProducerContext for Deliveries {
 /// in a millisecond of spinning: a hundredth of a core, for nothing.
 struct Ours {
     producer: Arc<BaseProducer<Deliveries>>,
+    stuck: Arc<AtomicBool>,
     closing: Arc<AtomicBool>,
 }
 
 impl Ours {
-    fn start(producer: BaseProducer<Deliveries>) -> KafkaResult<Self> {
-        let ours = Self { producer: Arc::new(producer), closing: Arc::default() };
+    fn start(config: &ClientConfig) -> KafkaResult<Self> {
+        let stuck = Arc::<AtomicBool>::default();
+        let producer = Arc::new(config.create_with_context(Deliveries { stuck: Arc::clone(&stuck) })?);
+        let ours = Self { producer, stuck, closing: Arc::default() };
         let (producer, closing) = (Arc::clone(&ours.producer), Arc::clone(&ours.closing));
         let taking = move || {
-            while !closing.load(Ordering::Relaxed) {
+            while !closing.load(Ordering::Relaxed) || producer.in_flight_count() > 0 {
                 producer.poll(DELIVERIES_SPAN);
             }
         };
@@ -96,7 +108,7 @@ impl Ours {
 }
 
 impl Drop for Ours {
-    /// The thread lets go of the producer last, and nobody waits for it.
+    /// The thread lets go of the producer once everything that it was given is answered, and nobody waits for it.
     fn drop(&mut self) {
         self.closing.store(true, Ordering::Relaxed);
     }
@@ -124,7 +136,7 @@ impl Ingest {
         let (answer, answered) = oneshot::channel();
         let offsets = records.iter().map(|_| AtomicU64::default()).collect();
         let ticket = Arc::new(Ticket { offsets, failure: OnceLock::new(), answer: Some(answer) });
-        let ours = self.producer.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let ours = self.ours();
         let topic = self.clients.topic(topic);
         for (number, new) in records.iter().enumerate() {
             let stub = Box::new(Stub { ticket: Arc::clone(&ticket), number });
@@ -136,21 +148,32 @@ impl Ingest {
         Ok(answered)
     }
 
+    /// The producer; another one when it has given a record up and none has arrived since. Librdkafka's may never deliver
+    /// again once Kafka has fenced its broker for a moment, and a new one costs little while Kafka is away.
+    fn ours(&self) -> Arc<Ours> {
+        let ours = self.producer.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if !ours.stuck.load(Ordering::Relaxed) {
+            return ours;
+        }
+        self.replace(&ours, "it has given a record up");
+        self.producer.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn refused(&self, ours: &Arc<Ours>, error: &KafkaError) -> StoreError {
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
-            self.replace(ours);
+            let why = ours.producer.client().fatal_error().map(|(_, why)| why);
+            self.replace(ours, why.as_deref().unwrap_or("a fatal error"));
         }
         fault::unavailable(fault::words(error))
     }
 
-    /// A producer that lost count of what Kafka has of it is of no more use; what it had is answered with an error.
-    fn replace(&self, broken: &Arc<Ours>) {
-        let why = broken.producer.client().fatal_error().map(|(_, why)| why);
+    /// A producer that lost count of what Kafka has of it is of no more use; what it had, it still answers.
+    fn replace(&self, broken: &Arc<Ours>, why: &str) {
         let mut producer = self.producer.write().unwrap_or_else(PoisonError::into_inner);
         if !Arc::ptr_eq(&producer, broken) {
             return; // another call did
         }
-        tracing::warn!(?why, "the producer is replaced");
+        tracing::warn!(why, "the producer is replaced");
         match make(&self.clients) {
             Ok(new) => *producer = Arc::new(new),
             Err(error) => tracing::error!(%error, "there is no other producer"),
@@ -159,5 +182,35 @@ impl Ingest {
 }
 
 fn make(clients: &Clients) -> KafkaResult<Ours> {
-    Ours::start(clients.ingest().create_with_context(Deliveries)?)
+    Ours::start(&clients.ingest())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use peal_proto::Partition;
+
+    use super::*;
+    use crate::log::Headers;
+    use crate::log::kafka::Settings;
+
+    #[tokio::test]
+    async fn a_producer_that_gave_a_record_up_is_replaced_for_the_next_and_answers_for_its_own() {
+        // Nobody listens on the port of «discard».
+        let properties = vec![("message.timeout.ms".to_owned(), "300".to_owned())];
+        let settings = Settings { brokers: "127.0.0.1:9".to_owned(), properties, ..Settings::default() };
+        let ingest = Ingest::new(Arc::new(Clients::new(settings).unwrap())).unwrap();
+        let record =
+            NewRecord { partition: Partition::new(0), key: 7, headers: Headers::default(), value: Bytes::new() };
+        let first = ingest.ours();
+        let waiting = ingest.enqueue(Topic::Events, std::slice::from_ref(&record)).unwrap();
+        assert!(Arc::ptr_eq(&first, &ingest.ours()));
+        assert!(waiting.await.unwrap().is_err());
+        let another = ingest.ours();
+        assert!(!Arc::ptr_eq(&first, &another), "a stuck producer is asked again");
+        let waiting = ingest.enqueue(Topic::Events, &[record]).unwrap();
+        ingest.replace(&another, "the test says so");
+        drop(another);
+        assert!(waiting.await.unwrap().is_err(), "what a replaced producer had is never answered");
+    }
 }
