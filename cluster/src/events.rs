@@ -2,7 +2,7 @@
 
 use std::io;
 
-use peal_proto::EventId;
+use peal_proto::{Audience, EventId};
 use peal_store::status::{State, Status};
 
 use crate::api::{self, ApiError};
@@ -79,7 +79,7 @@ pub async fn show(show: &ShowEvent) -> Result<(), Failure> {
 }
 
 fn sentence(status: &Status) -> String {
-    let Status { event, state, kind, community, at, members, published, duplicates } = status;
+    let Status { event, state, kind, audience, at, members, published, duplicates } = status;
     let progress = match state {
         State::Accepted => "accepted, and nobody told yet".to_owned(),
         State::Expanding => format!("expanding: {published} of {members} members told"),
@@ -90,7 +90,11 @@ fn sentence(status: &Status) -> String {
         1 => "; posted once more, and not told again".to_owned(),
         times => format!("; posted {times} times more, and not told again"),
     };
-    format!("{event}: {kind} in community {community} at {at}, {progress}{repeats}")
+    let whose = match audience {
+        Audience::Community(community) => format!("in community {community}"),
+        Audience::User(user) => format!("for user {user}"),
+    };
+    format!("{event}: {kind} {whose} at {at}, {progress}{repeats}")
 }
 
 #[cfg(test)]

@@ -96,27 +96,133 @@ pub struct EventRequest {
     pub data: serde_json::Map<String, serde_json::Value>,
 }
 
+/// Who is told of an event. In JSON `"community": 7` or `"user": 42`, one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Audience {
+    /// The members of a community.
+    Community(CommunityId),
+    /// One user.
+    User(UserId),
+}
+
+/// Why it is not clear who is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidAudience {
+    /// Both are named.
+    #[error("it names a community and a user: give one of them")]
+    Both,
+    /// None is named.
+    #[error(r#"it names nobody to tell: give "community" or "user""#)]
+    Neither,
+}
+
+impl Audience {
+    /// The audience of what names a community or a user.
+    ///
+    /// # Errors
+    /// When it names both or none.
+    pub const fn of(community: Option<CommunityId>, user: Option<UserId>) -> Result<Self, InvalidAudience> {
+        match (community, user) {
+            (Some(community), None) => Ok(Self::Community(community)),
+            (None, Some(user)) => Ok(Self::User(user)),
+            (Some(_), Some(_)) => Err(InvalidAudience::Both),
+            (None, None) => Err(InvalidAudience::Neither),
+        }
+    }
+
+    /// The key of its records in the events log.
+    #[must_use]
+    pub const fn key(self) -> u64 {
+        match self {
+            Self::Community(community) => community.get(),
+            Self::User(user) => user.get(),
+        }
+    }
+}
+
+impl fmt::Display for Audience {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Community(community) => write!(f, "community {community}"),
+            Self::User(user) => write!(f, "user {user}"),
+        }
+    }
+}
+
+/// One item of `POST /v1/events:batch`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BatchItem {
+    /// Whose members are told, unless it is for one user.
+    pub community: Option<CommunityId>,
+    /// Who is told, unless it is for a community.
+    pub user: Option<UserId>,
+    /// Makes a repeat of this item harmless; the publisher gives one if absent.
+    pub event: Option<EventId>,
+    /// What happened.
+    pub kind: Kind,
+    /// A JSON object that everybody who is told gets.
+    #[serde(default)]
+    pub data: serde_json::Map<String, serde_json::Value>,
+}
+
 /// The version of [`Event`] that this code writes and the only one it reads.
 pub const EVENT_VERSION: u32 = 1;
 
-/// A record of the events log, keyed by community.
+/// A record of the events log, keyed by its audience.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(into = "Written", try_from = "Written")]
 pub struct Event {
-    /// Version of this shape, [`EVENT_VERSION`].
-    pub version: u32,
     /// The event's id.
     pub event: EventId,
     /// What happened.
     pub kind: Kind,
-    /// Whose members are told.
-    pub community: CommunityId,
+    /// Who is told.
+    pub audience: Audience,
     /// When the publisher accepted it.
     pub at: Timestamp,
     /// For a join: who joined.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub join: Option<Join>,
     /// The poster's JSON object, as bytes.
     pub data: Box<RawValue>,
+}
+
+/// An event as it is written. Not with `serde(flatten)`, which raw values do not pass.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    /// Of this shape, [`EVENT_VERSION`].
+    version: u32,
+    event: EventId,
+    kind: Kind,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    community: Option<CommunityId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user: Option<UserId>,
+    at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    join: Option<Join>,
+    data: Box<RawValue>,
+}
+
+impl From<Event> for Written {
+    fn from(event: Event) -> Self {
+        let Event { event, kind, audience, at, join, data } = event;
+        let (community, user) = match audience {
+            Audience::Community(community) => (Some(community), None),
+            Audience::User(user) => (None, Some(user)),
+        };
+        Self { version: EVENT_VERSION, event, kind, community, user, at, join, data }
+    }
+}
+
+impl TryFrom<Written> for Event {
+    type Error = InvalidAudience;
+
+    fn try_from(written: Written) -> Result<Self, InvalidAudience> {
+        let Written { version: _, event, kind, community, user, at, join, data } = written;
+        Ok(Self { event, kind, audience: Audience::of(community, user)?, at, join, data })
+    }
 }
 
 /// What a join does beside telling the members.
@@ -142,8 +248,8 @@ impl Event {
         let JoinRequest { user, event: _, mut data, notify_self } = request;
         data.entry("user").or_insert_with(|| user.get().into());
         let data = serde_json::value::to_raw_value(&data)?;
-        let join = Some(Join { user, notify_self });
-        Ok(Self { version: EVENT_VERSION, event, kind: Kind::joined(), community, at, join, data })
+        let (audience, join) = (Audience::Community(community), Some(Join { user, notify_self }));
+        Ok(Self { event, kind: Kind::joined(), audience, at, join, data })
     }
 
     /// The event of any other post.
@@ -151,13 +257,13 @@ impl Event {
     /// # Errors
     /// When the data can't be written as JSON, which for a parsed object does not happen.
     pub fn posted(
-        community: CommunityId,
+        audience: Audience,
         event: EventId,
         at: Timestamp,
         request: EventRequest,
     ) -> serde_json::Result<Self> {
         let data = serde_json::value::to_raw_value(&request.data)?;
-        Ok(Self { version: EVENT_VERSION, event, kind: request.kind, community, at, join: None, data })
+        Ok(Self { event, kind: request.kind, audience, at, join: None, data })
     }
 
     /// Whether this member is left out of the fan-out.
@@ -209,5 +315,25 @@ mod tests {
         assert!(event.leaves_out(UserId::new(42).unwrap()));
         assert!(!event.leaves_out(UserId::new(43).unwrap()));
         assert_eq!(serde_json::to_string(&event).unwrap(), text);
+    }
+
+    #[test]
+    fn an_event_is_for_a_community_or_for_a_user() {
+        let written = |audience: &str| {
+            format!(
+                r#"{{"version":1,"event":"e1","kind":"k",{audience}"at":"2026-11-22T10:00:00.000Z","data":{{"a":1}}}}"#
+            )
+        };
+        for (audience, told) in [
+            (r#""community":7,"#, Audience::Community(CommunityId::new(7).unwrap())),
+            (r#""user":42,"#, Audience::User(UserId::new(42).unwrap())),
+        ] {
+            let event: Event = serde_json::from_str(&written(audience)).unwrap();
+            assert_eq!(event.audience, told);
+            assert_eq!(serde_json::to_string(&event).unwrap(), written(audience));
+        }
+        let refused = |audience| serde_json::from_str::<Event>(&written(audience)).unwrap_err().to_string();
+        assert!(refused("").contains("names nobody to tell"));
+        assert!(refused(r#""community":7,"user":42,"#).contains("a community and a user"));
     }
 }

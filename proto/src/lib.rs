@@ -28,7 +28,7 @@ pub mod name;
 pub use close::CloseCode;
 pub use cursor::{Cursor, Position};
 pub use dead_letter::DeadLetter;
-pub use event::{Event, Kind};
+pub use event::{Audience, Event, Kind};
 pub use id::{CommunityId, EventId, Generation, NodeId, Offset, Partition, UserId};
 pub use name::Topic;
 pub use notification::Template;

@@ -13,9 +13,6 @@ pub const KIND_CHARS_MAX: usize = 64;
 /// Bytes of one event's request body; also what one socket frame may carry of it.
 pub const EVENT_BYTES_MAX: usize = 64 * 1024;
 
-/// Bytes of one line of a batch.
-pub const BATCH_LINE_BYTES_MAX: usize = 1024 * 1024;
-
 /// Bytes of one frame from a client: an ack is under 64.
 pub const CLIENT_FRAME_BYTES_MAX: usize = 1024;
 

@@ -5,7 +5,7 @@
 
 use std::io::Write;
 
-use crate::event::Event;
+use crate::event::{Audience, Event};
 use crate::id::UserId;
 
 /// The notification of one event, all but its user.
@@ -16,14 +16,17 @@ pub struct Template {
 }
 
 impl Template {
-    /// `{"id":"<event>:` … `","event":…,"kind":…,"community":…,"at":…,"data":…}`.
+    /// `{"id":"<event>:` … `","event":…,"kind":…,"community":…,"at":…,"data":…}`; no community where it is for one user.
     #[must_use]
     pub fn of(event: &Event) -> Self {
-        let Event { event: id, kind, community, at, data, .. } = event;
+        let Event { event: id, kind, audience, at, data, .. } = event;
         // Ids and kinds are of characters that JSON need not escape; data is JSON already.
         let head = format!(r#"{{"id":"{id}:"#);
-        let tail =
-            format!(r#"","event":"{id}","kind":"{kind}","community":{community},"at":"{at}","data":{}}}"#, data.get());
+        let community = match audience {
+            Audience::Community(community) => format!(r#""community":{community},"#),
+            Audience::User(_) => String::new(),
+        };
+        let tail = format!(r#"","event":"{id}","kind":"{kind}",{community}"at":"{at}","data":{}}}"#, data.get());
         Self { head: head.into_bytes(), tail: tail.into_bytes() }
     }
 
@@ -54,7 +57,8 @@ mod tests {
         let request: EventRequest =
             serde_json::from_str(r#"{"kind":"community.posted","data":{"text":"so \"it\" is"}}"#).unwrap();
         let at = Timestamp::from_millis(1_795_341_600_000);
-        let event = Event::posted(CommunityId::new(7).unwrap(), "e1".parse().unwrap(), at, request).unwrap();
+        let community = Audience::Community(CommunityId::new(7).unwrap());
+        let mut event = Event::posted(community, "e1".parse().unwrap(), at, request).unwrap();
         let template = Template::of(&event);
         let mut out = Vec::new();
         template.write(UserId::new(42).unwrap(), &mut out);
@@ -62,6 +66,13 @@ mod tests {
         assert_eq!(
             String::from_utf8(out).unwrap(),
             r#"{"id":"e1:42","event":"e1","kind":"community.posted","community":7,"at":"2026-11-22T10:00:00.000Z","data":{"text":"so \"it\" is"}}"#
+        );
+        event.audience = Audience::User(UserId::new(42).unwrap());
+        let mut out = Vec::new();
+        Template::of(&event).write(UserId::new(42).unwrap(), &mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            r#"{"id":"e1:42","event":"e1","kind":"community.posted","at":"2026-11-22T10:00:00.000Z","data":{"text":"so \"it\" is"}}"#
         );
     }
 }

@@ -74,9 +74,7 @@ impl Fanout {
         let worker = Worker::new(partition, self.stores.clone(), self.clock.clone(), self.limits, Arc::clone(pulse));
         let ended = Ended(Arc::clone(pulse));
         async move {
-            if let Err(error) = worker.run(stop).await {
-                tracing::error!(%partition, %error, "the fan-out of this partition stops here");
-            }
+            worker.run(stop).await;
             drop(ended);
         }
     }

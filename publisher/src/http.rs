@@ -2,6 +2,7 @@
 //!
 //! What stands in a request is checked where its type lives; how problems and bodies read is `peal_serve`'s business.
 
+mod batch;
 mod events;
 mod members;
 mod page;
@@ -30,6 +31,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/communities/{community}/events", post(events::post))
         .route("/v1/communities/{community}/members", get(members::list).post(members::change))
         .route("/v1/communities/{community}/members/{user}", put(members::add).delete(members::remove))
+        .route("/v1/events:batch", post(batch::post))
         .route("/v1/events/{event}", get(events::status))
         .route("/v1/locate", locate(app.map.clone()))
         .method_not_allowed_fallback(method_not_allowed)

@@ -5,9 +5,11 @@
 
 mod seat;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::try_join_all;
 use peal_proto::shard::partition_of;
 use peal_proto::{Event, EventId, ProblemKind, Topic};
 use peal_serve::{Clock, Failure};
@@ -20,6 +22,17 @@ use crate::config::Settings;
 use crate::limits::{APPEND_TIMEOUT, INFLIGHT_RETRY_AFTER, STATUS_TIMEOUT};
 use crate::status;
 use crate::within::within;
+
+/// What became of one event of many.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// It is durable.
+    Accepted,
+    /// It was accepted before.
+    Duplicate,
+    /// It may be durable or not, for this reason.
+    Unknown(String),
+}
 
 /// The way into the events log.
 pub(crate) struct Ingest {
@@ -58,7 +71,7 @@ impl Ingest {
         seat.weigh(value.len()).ok_or_else(|| busy("bytes"))?;
         let stores = self.stores.clone();
         let append = self.appends.spawn(async move {
-            let appended = append(&stores, &event, value.into()).await;
+            let appended = append(&stores, vec![(event, value.into())]).await;
             drop(seat);
             appended
         });
@@ -73,6 +86,56 @@ impl Ingest {
         }
     }
 
+    /// Appends those of the events that were not accepted before, once there is room for their bytes; what became of each, in
+    /// order. Goes on when the poster does not wait for it.
+    pub(crate) async fn accept_all(&self, seat: &mut Seat, events: Vec<Event>, bytes: usize) -> Vec<Taken> {
+        let mut taken = self.look_up(&events).await;
+        let mut fresh = Vec::with_capacity(events.len());
+        for (event, taken) in events.into_iter().zip(&mut taken) {
+            if let Taken::Accepted = taken {
+                match serde_json::to_vec(&event) {
+                    Ok(value) => fresh.push((event, Bytes::from(value))),
+                    Err(error) => *taken = Taken::Unknown(error.to_string()), // a parsed event can be written
+                }
+            }
+        }
+        if fresh.is_empty() {
+            return taken;
+        }
+        seat.weigh_when_free(bytes).await;
+        let stores = self.stores.clone();
+        let append = self.appends.spawn(async move { append(&stores, fresh).await });
+        let failure = match tokio::time::timeout(APPEND_TIMEOUT, append).await {
+            Ok(Ok(Ok(()))) => None,
+            Ok(Ok(Err(error))) => Some(error.to_string()),
+            Ok(Err(_)) => Some("the append ended early".to_owned()), // it panicked
+            Err(_) => Some(format!("the log is not available: no answer in {} s", APPEND_TIMEOUT.as_secs())),
+        };
+        seat.unweigh();
+        if let Some(why) = failure {
+            metrics::counter!("peal_events_not_known_total").increment(1);
+            for taken in taken.iter_mut().filter(|taken| matches!(taken, Taken::Accepted)) {
+                *taken = Taken::Unknown(why.clone());
+            }
+        }
+        taken
+    }
+
+    /// Which of the events were accepted before, or stand among these more than once. A store that does not answer keeps
+    /// nothing out: the fan-out tells an event once, however often it is in the log.
+    async fn look_up(&self, events: &[Event]) -> Vec<Taken> {
+        let statuses = &self.stores.statuses;
+        let known = try_join_all(events.iter().map(|event| statuses.get(&event.event)));
+        let known = within(STATUS_TIMEOUT, "store of statuses", known).await;
+        let known = known.unwrap_or_else(|_| vec![None; events.len()]);
+        let mut ids = HashSet::with_capacity(events.len());
+        let taken = events.iter().zip(known).map(|(event, known)| {
+            let again = known.is_some() || !ids.insert(&event.event);
+            if again { Taken::Duplicate } else { Taken::Accepted }
+        });
+        taken.collect()
+    }
+
     /// Waits until everything in flight is in the log, or its posters were told that it is not known.
     pub(crate) async fn finish(&self) {
         self.appends.close();
@@ -82,17 +145,21 @@ impl Ingest {
     }
 }
 
-async fn append(stores: &Stores, event: &Event, value: Bytes) -> Result<(), StoreError> {
-    let key = event.community.get();
-    let partition = partition_of(key, stores.log.partitions());
-    let record = NewRecord { partition, key, headers: Headers::default(), value };
-    stores.log.append(Topic::Events, vec![record]).await?;
-    let kind = if event.join.is_some() { "join" } else { "event" };
-    metrics::counter!("peal_events_accepted_total", "kind" => kind).increment(1);
-    // The event is accepted whether its status is said or not; the fan-out says the next one.
-    let said = within(STATUS_TIMEOUT, "store of statuses", stores.statuses.accept(status::accepted(event))).await;
-    if said.is_err() {
-        metrics::counter!("peal_statuses_unsaid_total").increment(1);
+async fn append(stores: &Stores, events: Vec<(Event, Bytes)>) -> Result<(), StoreError> {
+    let partitions = stores.log.partitions();
+    let record = |(event, value): &(Event, Bytes)| {
+        let key = event.audience.key();
+        NewRecord { partition: partition_of(key, partitions), key, headers: Headers::default(), value: value.clone() }
+    };
+    stores.log.append(Topic::Events, events.iter().map(record).collect()).await?;
+    for (event, _) in &events {
+        let kind = if event.join.is_some() { "join" } else { "event" };
+        metrics::counter!("peal_events_accepted_total", "kind" => kind).increment(1);
+    }
+    // An event is accepted whether its status is said or not; the fan-out says the next one.
+    let said = try_join_all(events.iter().map(|(event, _)| stores.statuses.accept(status::accepted(event))));
+    if within(STATUS_TIMEOUT, "store of statuses", said).await.is_err() {
+        metrics::counter!("peal_statuses_unsaid_total").increment(events.len() as u64);
     }
     Ok(())
 }

@@ -27,6 +27,15 @@ pub const MEMBERS_INFLIGHT_REQUESTS_MAX: usize = 128;
 /// Bytes of a body that changes members: 10,000 ids of 16 digits are a sixth of it.
 pub const MEMBERS_BODY_BYTES_MAX: usize = 1024 * 1024;
 
+/// Items of a batch that are taken in together: one wait for the disk or the network is shared by many.
+pub const BATCH_PART_ITEMS_MAX: usize = 1_000;
+
+/// Bytes of such items; the item that passes it is the last.
+pub const BATCH_PART_BYTES_MAX: usize = 256 * 1024;
+
+/// How long a batch may be silent before the rest is no longer waited for.
+pub const BATCH_SILENCE_MAX: Duration = Duration::from_secs(15);
+
 /// Notifications of one slice: enough that a commit's fsync or transaction is shared by many, few enough that a crash
 /// repeats little.
 pub const SLICE_NOTIFICATIONS_MAX: usize = 1_000;
@@ -55,6 +64,13 @@ pub const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a partition may be quiet before it is looked whether the log has anything for it, twice: librdkafka may miss that
 /// a partition has a leader again.
 pub const QUIET_MAX: Duration = Duration::from_secs(15);
+
+/// How often a worker whose place another has taken looks whether that one gets on; …
+pub const STANDBY_PAUSE: Duration = Duration::from_secs(5);
+
+/// … and how many looks in a row must find events waiting and the commit where it was, before it takes the place back. Together
+/// longer than a slice takes in ordinary trouble.
+pub const STANDBY_LOOKS: u32 = 4;
 
 /// How long a partition may be quiet before its commit is written again. Kafka forgets a commit after 7 days by default
 /// (`offsets.retention.minutes`), and the fan-out would begin anew.

@@ -25,7 +25,7 @@ fn status(event: &Event, state: State, members: u64, published: u64) -> Status {
         event: event.event.clone(),
         state,
         kind: event.kind.clone(),
-        community: event.community,
+        audience: event.audience,
         at: event.at,
         members,
         published,

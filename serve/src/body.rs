@@ -34,21 +34,25 @@ where
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
         let (parts, body) = request.into_parts();
-        require_json(&parts.headers)?;
+        require_type(&parts.headers, &["application/json"])?;
         let bytes = read(&parts.headers, body, BYTES_MAX).await?;
-        parse(&bytes).map(Self)
+        parse_object("the body", &bytes).map(Self)
     }
 }
 
-fn require_json(headers: &HeaderMap) -> Result<(), Failure> {
+/// Checks that a body says to be of one of these media types, the first of which is advised.
+///
+/// # Errors
+/// [`ProblemKind::UnsupportedMediaType`].
+pub fn require_type(headers: &HeaderMap, types: &[&str]) -> Result<(), Failure> {
     let given = headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or("something unreadable"));
     let essence = given.and_then(|value| value.split(';').next()).map(str::trim);
-    if essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/json")) {
+    if essence.is_some_and(|essence| types.iter().any(|known| essence.eq_ignore_ascii_case(known))) {
         return Ok(());
     }
-    let given = given.unwrap_or("nothing");
+    let (given, advised) = (given.unwrap_or("nothing"), types.first().copied().unwrap_or_default());
     let detail = format!(
-        "the body must be JSON and say so; its content-type is {given}. With curl, add -H 'content-type: application/json'"
+        "the body must be JSON and say so; its content-type is {given}. With curl, add -H 'content-type: {advised}'"
     );
     Err(Failure::new(ProblemKind::UnsupportedMediaType, detail))
 }
@@ -83,26 +87,30 @@ fn over(bytes_max: usize) -> Failure {
     Failure::new(ProblemKind::TooLarge, format!("the body may have at most {bytes_max} bytes"))
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
+/// Reads a JSON object; `what` is its name in errors.
+///
+/// # Errors
+/// [`ProblemKind::InvalidRequest`], naming field and place.
+pub fn parse_object<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, Failure> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
-        Failure::invalid(format!("the body is not UTF-8: byte {} is the first that is not", error.valid_up_to() + 1))
+        Failure::invalid(format!("{what} is not UTF-8: byte {} is the first that is not", error.valid_up_to() + 1))
     })?;
     // Serde takes a list of a struct's fields for the struct; nobody means that.
     if text.trim_start().starts_with(|first| first != '{') {
-        return Err(Failure::invalid("the body must be a JSON object: {\"name\": value, …}"));
+        return Err(Failure::invalid(format!(r#"{what} must be a JSON object: {{"name": value, …}}"#)));
     }
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
         Failure::invalid(if !error.inner().is_data() {
-            format!("the body is not JSON: {}", error.inner())
+            format!("{what} is not JSON: {}", error.inner())
         } else if path == "." {
-            format!("the body is not what this endpoint takes: {}", error.inner())
+            format!("{what} is not what this endpoint takes: {}", error.inner())
         } else {
-            format!("the body's {path:?} is not what this endpoint takes: {}", error.inner())
+            format!("{what}'s {path:?} is not what this endpoint takes: {}", error.inner())
         })
     })?;
-    deserializer.end().map_err(|error| Failure::invalid(format!("the body is not one JSON value: {error}")))?;
+    deserializer.end().map_err(|error| Failure::invalid(format!("{what} is not one JSON value: {error}")))?;
     Ok(value)
 }
 

@@ -24,7 +24,7 @@ pub mod limits;
 use std::future::{Ready, ready};
 
 pub use accept::{ConnectionLimits, listen, serve};
-pub use body::{Json, Path, Query, from_text};
+pub use body::{Json, Path, Query, from_text, parse_object, require_type};
 pub use clock::Clock;
 pub use locate::locate;
 pub use problem::{Failure, with_fallbacks};

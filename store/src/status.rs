@@ -10,7 +10,7 @@ pub(crate) mod redis;
 pub(crate) mod simulated;
 
 use async_trait::async_trait;
-use peal_proto::{CommunityId, EventId, Kind, Offset, Partition, Timestamp};
+use peal_proto::{Audience, EventId, Kind, Offset, Partition, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::StoreError;
@@ -36,11 +36,12 @@ pub struct Status {
     pub state: State,
     /// What happened.
     pub kind: Kind,
-    /// In which community.
-    pub community: CommunityId,
+    /// Who is told.
+    #[serde(flatten)]
+    pub audience: Audience,
     /// When it was accepted.
     pub at: Timestamp,
-    /// How many members are told; known once expanding.
+    /// How many are told; known once expanding.
     pub members: u64,
     /// How many of their notifications are in the log.
     pub published: u64,

@@ -20,6 +20,7 @@ pub(super) struct Site {
     pub(super) nodes: Vec<String>,
     /// Whose memory and time count.
     pub(super) observed: Observed,
+    #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "held until it is dropped"))]
     pub(super) running: Running,
 }
 

@@ -73,7 +73,10 @@ pub(super) async fn measure(site: Site, sockets: u32) -> Result<Measured, Failur
     let latency = subject.latency(some).await?;
     drop(clients);
     let frame_bytes = subject.heard.frame_bytes.load(Ordering::Relaxed);
+    #[cfg(feature = "services")]
     let floor = subject.beneath(&[everybody], &small, frame_bytes).await?;
+    #[cfg(not(feature = "services"))]
+    let floor = None;
     let numbers = Numbers { socket_bytes, handshakes, unacked, singles, bursts, latency };
     Ok(Measured { numbers, frame_bytes, floor })
 }
@@ -188,11 +191,6 @@ impl Subject {
         }
         floor.end().await?;
         Ok(made.get(1).copied().zip(made.get(2).copied()))
-    }
-
-    #[cfg(not(feature = "services"))]
-    async fn beneath(&self, _: &[CommunityId], _: &[CommunityId], _: usize) -> Result<Option<(f64, f64)>, Failure> {
-        Ok(None)
     }
 
     /// From the arrival of the 202 at the poster to that of the notification at each member.

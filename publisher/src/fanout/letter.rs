@@ -4,7 +4,7 @@
 //! kept with the reason and never in the way.
 
 use peal_proto::event::EVENT_VERSION;
-use peal_proto::{CommunityId, DeadLetter, Event, Offset, Partition, Topic};
+use peal_proto::{Audience, DeadLetter, Event, Offset, Partition, Topic};
 use peal_store::log::{Headers, NewRecord, Record};
 use serde::Deserialize;
 
@@ -15,12 +15,12 @@ pub(crate) enum Poison {
     NotAnEvent { reason: String },
     #[error("it is of version {given}, and this code reads version {EVENT_VERSION} only")]
     Version { given: u32 },
-    #[error("its key is {}, but it is for community {community}", or_none(*.key))]
-    Key { key: Option<u64>, community: CommunityId },
+    #[error("its key is {}, but it is for {audience}", or_none(*.key))]
+    Key { key: Option<u64>, audience: Audience },
 }
 
 fn or_none(key: Option<u64>) -> String {
-    key.map_or_else(|| "no community".to_owned(), |key| key.to_string())
+    key.map_or_else(|| "no number".to_owned(), |key| key.to_string())
 }
 
 impl Poison {
@@ -46,8 +46,8 @@ pub(crate) fn open(record: &Record) -> Result<Event, Poison> {
         return Err(Poison::Version { given: version });
     }
     let event: Event = serde_json::from_slice(&record.value).map_err(not_an_event)?;
-    if record.key != Some(event.community.get()) {
-        return Err(Poison::Key { key: record.key, community: event.community });
+    if record.key != Some(event.audience.key()) {
+        return Err(Poison::Key { key: record.key, audience: event.audience });
     }
     Ok(event)
 }
@@ -90,7 +90,10 @@ mod tests {
     fn an_event_is_opened_when_its_key_is_its_community() {
         assert_eq!(open(&record(Some(7), EVENT)).unwrap().event.as_str(), "e1");
         assert_eq!(reason(Some(8), EVENT), "its key is 8, but it is for community 7");
-        assert_eq!(reason(None, EVENT), "its key is no community, but it is for community 7");
+        let to_a_user = EVENT.replace(r#""community":7"#, r#""user":42"#);
+        assert_eq!(open(&record(Some(42), to_a_user.clone())).unwrap().event.as_str(), "e1");
+        assert_eq!(reason(Some(7), to_a_user), "its key is 7, but it is for user 42");
+        assert_eq!(reason(None, EVENT), "its key is no number, but it is for community 7");
     }
 
     #[test]

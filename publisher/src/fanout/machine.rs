@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use peal_proto::{CommunityId, EventId, Offset, Partition, Position, UserId};
+use peal_proto::{Audience, CommunityId, EventId, Offset, Partition, Position, UserId};
 use peal_store::StoreError;
 use peal_store::log::{Commit, NewRecord, Record};
 use peal_store::members::{MembersPage, ScanCursor};
@@ -68,8 +68,8 @@ enum State {
     Closed,
     Reading,
     Claiming(Box<Work>),
-    Scanning { work: Box<Work>, from: Option<ScanCursor>, roll: Roll },
-    Joining { work: Box<Work>, user: UserId, roll: Roll },
+    Scanning { work: Box<Work>, community: CommunityId, from: Option<ScanCursor>, roll: Roll },
+    Joining { work: Box<Work>, community: CommunityId, user: UserId, roll: Roll },
     Sealed { records: Vec<NewRecord>, commit: Commit, after: After },
     Writing(After),
     Reporting(After),
@@ -109,8 +109,8 @@ impl Machine {
                 let origin = Origin { partition: self.partition, offset: work.offset };
                 Effect::Claim { event: work.id(), origin }
             }
-            State::Scanning { work, from, .. } => Effect::Scan { community: work.event.community, from: *from },
-            State::Joining { work, user, .. } => Effect::Join { community: work.event.community, user: *user },
+            State::Scanning { community, from, .. } => Effect::Scan { community: *community, from: *from },
+            State::Joining { community, user, .. } => Effect::Join { community: *community, user: *user },
             State::Reporting(After { statuses, again, .. }) => {
                 Effect::Report { statuses: statuses.clone(), again: *again }
             }
@@ -163,29 +163,29 @@ impl Machine {
     pub(crate) fn handle_claim(&mut self, claim: Claim) {
         let State::Claiming(work) = self.take() else { return };
         match claim {
-            Claim::Ours => self.state = scanning(work),
+            Claim::Ours => self.begin(work),
             Claim::Duplicate => self.pass(work.offset),
         }
     }
 
     /// Some of the members.
     pub(crate) fn handle_page(&mut self, page: &MembersPage) {
-        let State::Scanning { work, from: _, mut roll } = self.take() else { return };
+        let State::Scanning { work, community, from: _, mut roll } = self.take() else { return };
         roll.add(&page.users);
         if page.next.is_some() {
-            self.state = State::Scanning { work, from: page.next, roll };
+            self.state = State::Scanning { work, community, from: page.next, roll };
             return;
         }
         match work.event.join {
             // Behind the members, because a set that was lost is no more to be seen once somebody is in it again.
-            Some(join) => self.state = State::Joining { work, user: join.user, roll },
+            Some(join) => self.state = State::Joining { work, community, user: join.user, roll },
             None => self.expand(Box::new(Expansion::of(work, roll))),
         }
     }
 
     /// The joiner is a member.
     pub(crate) fn handle_joined(&mut self) {
-        let State::Joining { work, user, mut roll } = self.take() else { return };
+        let State::Joining { work, community: _, user, mut roll } = self.take() else { return };
         roll.add(&[user]);
         self.expand(Box::new(Expansion::of(work, roll)));
     }
@@ -221,8 +221,7 @@ impl Machine {
     fn advance(&mut self) {
         while !self.slice.is_full() {
             let Some(record) = self.unread.pop_front() else { break };
-            if let Some(state) = self.look_at(&record) {
-                self.state = state;
+            if self.look_at(&record) {
                 return;
             }
         }
@@ -230,19 +229,38 @@ impl Machine {
         if nothing_to_write { self.state = State::Reading } else { self.write(None) }
     }
 
-    fn look_at(&self, record: &Record) -> Option<State> {
+    /// Whether there is something to do about it.
+    fn look_at(&mut self, record: &Record) -> bool {
         let offset = record.offset;
+        let event = letter::open(record);
         if self.resumed.position.covers(offset) {
-            let members = self.resumed.members_of(offset)?;
-            let statuses = vec![status::published(&letter::open(record).ok()?, members)];
-            return Some(State::Reporting(After { statuses, again: true, rest: None }));
+            let Some((members, event)) = self.resumed.members_of(offset).zip(event.ok()) else { return false };
+            let statuses = vec![status::published(&event, members)];
+            self.state = State::Reporting(After { statuses, again: true, rest: None });
+            return true;
         }
-        let event = match letter::open(record) {
-            Ok(event) => event,
-            Err(poison) => return Some(State::Burying(Letter::of(record, self.partition, poison))),
-        };
-        let work = Box::new(Work { event, offset, part: self.resumed.part_of(offset) });
-        Some(if work.part.is_some() { scanning(work) } else { State::Claiming(work) })
+        match event {
+            Ok(event) => {
+                let work = Box::new(Work { event, offset, part: self.resumed.part_of(offset) });
+                if work.part.is_some() { self.begin(work) } else { self.state = State::Claiming(work) }
+            }
+            Err(poison) => self.state = State::Burying(Letter::of(record, self.partition, poison)),
+        }
+        true
+    }
+
+    /// Finds out who is told.
+    fn begin(&mut self, work: Box<Work>) {
+        match work.event.audience {
+            Audience::Community(community) => {
+                self.state = State::Scanning { work, community, from: None, roll: Roll::default() };
+            }
+            Audience::User(user) => {
+                let mut roll = Roll::default();
+                roll.add(&[user]);
+                self.expand(Box::new(Expansion::of(work, roll)));
+            }
+        }
     }
 
     /// Done with the record at this offset, on to the next.
@@ -270,8 +288,4 @@ impl Machine {
         let commit = Checkpoint { position: self.position, done, part }.commit();
         self.state = State::Sealed { records, commit, after: After { statuses, again: false, rest } };
     }
-}
-
-fn scanning(work: Box<Work>) -> State {
-    State::Scanning { work, from: None, roll: Roll::default() }
 }

@@ -25,6 +25,7 @@ const PARTITIONS: u32 = 12;
 enum Post {
     Say { id: u8, community: u8 },
     Join { id: u8, community: u8, user: u8, notify_self: bool },
+    Tell { id: u8, user: u8 },
     Rubbish,
 }
 
@@ -59,6 +60,7 @@ fn posts() -> impl Strategy<Value = Post> {
         5 => (0..20_u8, 0..3_u8).prop_map(|(id, community)| Post::Say { id, community }),
         3 => (0..20_u8, 0..3_u8, 0..40_u8, any::<bool>())
             .prop_map(|(id, community, user, notify_self)| Post::Join { id, community, user, notify_self }),
+        2 => (0..20_u8, 0..40_u8).prop_map(|(id, user)| Post::Tell { id, user }),
         1 => Just(Post::Rubbish),
     ]
 }
@@ -101,17 +103,19 @@ fn offset(index: usize) -> Offset {
 
 impl Post {
     fn record(&self, index: usize) -> Record {
-        let (id, community, join) = match self {
-            Self::Say { id, community } => (id, community, String::new()),
+        let (id, key, rest) = match self {
+            Self::Say { id, community } => (id, u64::from(*community), format!(r#""community":{community},"#)),
             Self::Join { id, community, user: joiner, notify_self } => {
-                (id, community, format!(r#""join":{{"user":{},"notify_self":{notify_self}}},"#, user(*joiner)))
+                let join = format!(r#"{{"user":{},"notify_self":{notify_self}}}"#, user(*joiner));
+                (id, u64::from(*community), format!(r#""community":{community},"join":{join},"#))
             }
+            Self::Tell { id, user: told } => (id, user(*told).get(), format!(r#""user":{},"#, user(*told))),
             Self::Rubbish => return record(index, 0, "rubbish".to_owned()),
         };
         let text = format!(
-            r#"{{"version":1,"event":"e{id}","kind":"k","community":{community},"at":"2026-11-22T10:00:00.000Z",{join}"data":{{"i":{index}}}}}"#
+            r#"{{"version":1,"event":"e{id}","kind":"k",{rest}"at":"2026-11-22T10:00:00.000Z","data":{{"i":{index}}}}}"#
         );
-        record(index, u64::from(*community), text)
+        record(index, key, text)
     }
 }
 
@@ -279,8 +283,9 @@ fn expected(scenario: &Scenario) -> Expected {
     let mut counted = Vec::new();
     for (index, post) in scenario.posts.iter().enumerate() {
         let (id, of, left_out) = match post {
-            Post::Say { id, community } => (id, *community, None),
-            Post::Join { id, community, user, notify_self } => (id, *community, (!notify_self).then_some(*user)),
+            Post::Say { id, community } => (id, Some(*community), None),
+            Post::Join { id, community, user, notify_self } => (id, Some(*community), (!notify_self).then_some(*user)),
+            Post::Tell { id, user: _ } => (id, None, None),
             Post::Rubbish => {
                 expected.rubbish.insert(offset(index));
                 continue;
@@ -291,6 +296,10 @@ fn expected(scenario: &Scenario) -> Expected {
             continue;
         }
         expected.published.insert(event, index);
+        if let Post::Tell { user: told, .. } = post {
+            expected.told.insert((index, user(*told)));
+        }
+        let Some(of) = of else { continue };
         if let Post::Join { user: joiner, .. } = post {
             members.entry(community(of)).or_default().insert(user(*joiner));
         }
@@ -303,6 +312,7 @@ fn expected(scenario: &Scenario) -> Expected {
         let later = members.get(&of).into_iter().flatten();
         expected.perhaps.extend(later.map(|member| (index, *member)));
     }
+    expected.perhaps.extend(expected.told.iter().copied());
     expected.told.retain(|told| !expected.never.contains(told));
     expected.perhaps.retain(|told| !expected.never.contains(told));
     expected

@@ -12,6 +12,8 @@ pub(super) enum Beat {
     Stopped,
     /// It waits for events.
     Idle,
+    /// Another has taken its place, and gets on.
+    StandingBy,
     /// It has been at one step of a fan-out since then, repeats included.
     Busy { since: Duration },
 }
@@ -41,6 +43,8 @@ pub(crate) struct Health {
     pub(crate) running: usize,
     /// At one step for longer than [`STALL_TIMEOUT`].
     pub(crate) stalled: usize,
+    /// Watching another publisher's do it.
+    pub(crate) standing_by: usize,
     /// Not started, or ended.
     pub(crate) stopped: usize,
 }
@@ -51,6 +55,7 @@ impl Health {
         for pulse in pulses {
             match pulse.get() {
                 Beat::Stopped => health.stopped += 1,
+                Beat::StandingBy => health.standing_by += 1,
                 Beat::Busy { since } if now.saturating_sub(since) > STALL_TIMEOUT => health.stalled += 1,
                 Beat::Idle | Beat::Busy { .. } => health.running += 1,
             }
@@ -60,7 +65,12 @@ impl Health {
 
     /// Puts the numbers into the metrics, for whoever reads them next.
     pub(crate) fn gauge(self) {
-        let states = [("running", self.running), ("stalled", self.stalled), ("stopped", self.stopped)];
+        let states = [
+            ("running", self.running),
+            ("stalled", self.stalled),
+            ("standing-by", self.standing_by),
+            ("stopped", self.stopped),
+        ];
         for (state, workers) in states {
             metrics::gauge!("peal_fanout_workers", "state" => state).set(u32::try_from(workers).unwrap_or(u32::MAX));
         }

@@ -19,7 +19,7 @@ use super::letter::Letter;
 use super::machine::{Effect, Machine};
 use super::pulse::{Beat, Pulse};
 use super::slice::SliceLimits;
-use crate::limits::{COMMIT_AGE_MAX, QUIET_MAX};
+use crate::limits::{COMMIT_AGE_MAX, QUIET_MAX, STANDBY_LOOKS, STANDBY_PAUSE};
 
 /// The fan-out of one partition.
 pub(super) struct Worker {
@@ -48,35 +48,59 @@ impl Worker {
         Self { partition, stores, clock, pulse, machine, writer: None, reader: None, backoff, writes_fail: false }
     }
 
-    /// Works until `stop`, and then until the slice under way is written and said.
-    ///
-    /// # Errors
-    /// [`StoreError::Fenced`] when another worker has taken this one's place. All other errors are tried again.
-    pub(super) async fn run(mut self, stop: CancellationToken) -> Result<(), StoreError> {
+    /// Works until `stop`, and then until the slice under way is written and said. Where another worker has taken this one's
+    /// place, it watches it; all other errors are tried again.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
         loop {
             let effect = self.machine.next();
             self.beat(&effect);
             let write = matches!(effect, Effect::Write { .. });
             let report = matches!(effect, Effect::Report { .. });
             if stop.is_cancelled() && !report {
-                return Ok(());
+                return;
             }
             let performed = tokio::select! {
                 biased;
-                () = stop.cancelled(), if !write && !report => return Ok(()),
+                () = stop.cancelled(), if !write && !report => return,
                 performed = self.perform(effect) => performed,
             };
             match performed {
                 Ok(()) if self.writes_fail && !write => {} // on the way to the next attempt
                 Ok(()) => self.recovered(),
-                Err(error @ StoreError::Fenced { .. }) => return Err(error),
+                Err(error @ StoreError::Fenced { .. }) => {
+                    let partition = self.partition;
+                    tracing::warn!(%partition, %error, "the fan-out of this partition stands by");
+                    tokio::select! {
+                        biased;
+                        () = stop.cancelled() => return,
+                        () = self.stand_by() => {}
+                    }
+                    tracing::warn!(%partition, "nobody gets on with this partition; the fan-out takes it");
+                }
                 Err(error @ (StoreError::Unavailable { .. } | StoreError::Damaged { .. })) => {
                     self.writes_fail |= write;
                     if tokio::time::timeout(self.failed(&error), stop.cancelled()).await.is_ok() {
-                        return Ok(());
+                        return;
                     }
                 }
             }
+        }
+    }
+
+    /// Returns once nobody gets on with what is in the log. Another writer is no proof of another worker: Kafka tells a
+    /// producer whose transaction it ended itself, because it took too long, that it was fenced. And the other worker may die.
+    async fn stand_by(&mut self) {
+        (self.writer, self.reader) = (None, None);
+        self.pulse.set(Beat::StandingBy);
+        let (mut looks, mut last) = (0, None);
+        while looks < STANDBY_LOOKS {
+            sleep(STANDBY_PAUSE).await;
+            let log = &self.stores.log;
+            let (commit, end) = tokio::join!(log.committed(self.source()), log.end(Topic::Events, self.partition));
+            let (Ok(commit), Ok(end)) = (commit, end) else { continue };
+            let position = commit.map_or(Position::START, |commit| commit.position);
+            let stands_still = end > position && last.replace(position) == Some(position);
+            looks = if stands_still { looks + 1 } else { 0 };
         }
     }
 

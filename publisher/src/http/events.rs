@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use peal_proto::event::{EventRequest, JoinRequest};
-use peal_proto::{CommunityId, Event, EventId, ProblemKind};
+use peal_proto::{Audience, CommunityId, Event, EventId, ProblemKind};
 use peal_serve::{Failure, Json, Path, from_text};
 use peal_store::status::Status;
 use serde::{Deserialize, Serialize};
@@ -53,12 +53,13 @@ pub(super) async fn post(
     Json(request): Json<EventRequest>,
 ) -> Answer {
     let id = app.event_id(request.event.as_ref())?;
-    let event = Event::posted(community, id, app.clock.now(), request).map_err(|error| unwritable(&error))?;
+    let event = Event::posted(Audience::Community(community), id, app.clock.now(), request)
+        .map_err(|error| unwritable(&error))?;
     accept(&app, seat, event).await
 }
 
 impl App {
-    fn event_id(&self, given: Option<&EventId>) -> Result<EventId, Failure> {
+    pub(super) fn event_id(&self, given: Option<&EventId>) -> Result<EventId, Failure> {
         given.map_or_else(|| self.ingest.event_id(), |id| Ok(id.clone()))
     }
 }
@@ -68,7 +69,7 @@ async fn accept(app: &App, seat: Seat, event: Event) -> Answer {
     Ok((StatusCode::ACCEPTED, axum::Json(Accepted { event })))
 }
 
-fn unwritable(error: &serde_json::Error) -> Failure {
+pub(super) fn unwritable(error: &serde_json::Error) -> Failure {
     Failure::invalid(format!("the data can't be written as JSON: {error}"))
 }
 

@@ -1,4 +1,5 @@
-//! Who may be in flight: a seat a request, and a weight in bytes once its event is known. Nobody waits for either.
+//! Who may be in flight: a seat a request, and a weight in bytes once its event is known. A single event waits for neither;
+//! a batch, which has its seat for long, waits for its weight.
 
 use std::sync::Arc;
 
@@ -8,45 +9,76 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub(crate) struct Seats {
     requests: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
+    bytes_max: usize,
 }
 
 impl Seats {
     pub(crate) fn new(requests_max: usize, bytes_max: usize) -> Self {
         let most = |number: usize| Arc::new(Semaphore::new(number.min(Semaphore::MAX_PERMITS)));
-        Self { requests: most(requests_max), bytes: most(bytes_max) }
+        Self { requests: most(requests_max), bytes: most(bytes_max), bytes_max }
     }
 
     /// A seat, if one is left.
     pub(crate) fn take(&self) -> Option<Seat> {
         let request = Arc::clone(&self.requests).try_acquire_owned().ok()?;
         metrics::gauge!("peal_inflight_requests").increment(1);
-        Some(Seat { bytes: Arc::clone(&self.bytes), _request: request, weight: None })
+        Some(Seat { bytes: Arc::clone(&self.bytes), bytes_max: self.bytes_max, _request: request, weight: None })
     }
 }
 
 /// One request in flight; gives everything back when it is dropped.
 pub(crate) struct Seat {
     bytes: Arc<Semaphore>,
+    bytes_max: usize,
     _request: OwnedSemaphorePermit,
-    weight: Option<OwnedSemaphorePermit>,
+    weight: Option<Weight>,
+}
+
+/// Bytes in flight.
+struct Weight(OwnedSemaphorePermit);
+
+impl Weight {
+    fn of(permit: OwnedSemaphorePermit) -> Self {
+        let weight = Self(permit);
+        metrics::gauge!("peal_inflight_bytes").increment(weight.bytes());
+        weight
+    }
+
+    fn bytes(&self) -> u32 {
+        u32::try_from(self.0.num_permits()).unwrap_or(u32::MAX) // taken as a u32
+    }
+}
+
+impl Drop for Weight {
+    fn drop(&mut self) {
+        metrics::gauge!("peal_inflight_bytes").decrement(self.bytes());
+    }
 }
 
 impl Seat {
     /// Takes this many bytes as well, once; `None` when there are not so many left.
     pub(super) fn weigh(&mut self, bytes: usize) -> Option<()> {
         let bytes = u32::try_from(bytes).ok()?;
-        self.weight = Some(Arc::clone(&self.bytes).try_acquire_many_owned(bytes).ok()?);
-        metrics::gauge!("peal_inflight_bytes").increment(bytes);
+        self.weight = Some(Weight::of(Arc::clone(&self.bytes).try_acquire_many_owned(bytes).ok()?));
         Some(())
+    }
+
+    /// Waits until so many bytes may be in flight; they are until [`Seat::unweigh`].
+    pub(super) async fn weigh_when_free(&mut self, bytes: usize) {
+        self.unweigh();
+        let bytes = u32::try_from(bytes.min(self.bytes_max)).unwrap_or(u32::MAX);
+        // The semaphore is never closed.
+        self.weight = Arc::clone(&self.bytes).acquire_many_owned(bytes).await.ok().map(Weight::of);
+    }
+
+    /// Its bytes are no longer in flight.
+    pub(super) fn unweigh(&mut self) {
+        self.weight = None;
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
         metrics::gauge!("peal_inflight_requests").decrement(1);
-        if let Some(weight) = &self.weight {
-            let bytes = u32::try_from(weight.num_permits()).unwrap_or(u32::MAX); // taken as a u32
-            metrics::gauge!("peal_inflight_bytes").decrement(bytes);
-        }
     }
 }

@@ -70,7 +70,7 @@ async fn lost_answers_of_every_store_change_nothing_but_the_time_it_takes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_two_workers_of_a_partition_the_older_is_fenced_and_stops() {
+async fn of_two_workers_of_a_partition_the_older_stands_by_while_the_newer_gets_on_and_takes_over_when_it_is_gone() {
     let simulation = simulation();
     let older = Bench::start(simulation.stores());
     older.fill(7, 33).await;
@@ -83,8 +83,20 @@ async fn of_two_workers_of_a_partition_the_older_is_fenced_and_stops() {
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert_eq!(told(&newer.stores, "after").await, (0..33).collect::<Vec<_>>());
     let (status, readiness) = older.get("/readyz").await;
-    assert_eq!((status, &readiness["fanout"]["stopped"]), (503, &1.into()));
+    assert_eq!((status, &readiness["fanout"]["standing_by"]), (200, &1.into()));
     assert_eq!(newer.get("/readyz").await.0, 200);
+    for number in 0..60 {
+        older.say(7, &format!("e{number}")).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(older.get("/readyz").await.1["fanout"]["standing_by"], 1, "it took over from one that gets on");
+    newer.running.abort();
+    older.say(7, "alone").await;
+    older.published("alone").await;
+    assert_eq!(older.get("/readyz").await.1["fanout"]["standing_by"], 0);
+    for event in (0..60).map(|number| format!("e{number}")).chain(["alone".to_owned()]) {
+        assert_eq!(told(&older.stores, &event).await, (0..33).collect::<Vec<_>>(), "{event}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

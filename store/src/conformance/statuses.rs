@@ -1,6 +1,6 @@
 //! What event statuses and claims promise.
 
-use peal_proto::{CommunityId, EventId, Kind, Offset, Partition, Topic};
+use peal_proto::{Audience, CommunityId, EventId, Kind, Offset, Partition, Topic};
 
 use super::append::record;
 use super::{Case, Subject, cases};
@@ -28,7 +28,7 @@ fn status(name: &str) -> Status {
         event: event(name),
         state: State::Accepted,
         kind: Kind::joined(),
-        community: CommunityId::new(7).unwrap(),
+        audience: Audience::Community(CommunityId::new(7).unwrap()),
         at: clock::now(),
         members: 0,
         published: 0,

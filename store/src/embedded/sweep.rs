@@ -181,7 +181,7 @@ fn delete_old(
 #[cfg(test)]
 mod tests {
     use peal_proto::frame::GapReason;
-    use peal_proto::{CommunityId, Kind};
+    use peal_proto::{Audience, CommunityId, Kind};
 
     use super::*;
     use crate::Stores;
@@ -311,7 +311,7 @@ mod tests {
             event: event.parse().unwrap(),
             state: State::Accepted,
             kind: Kind::joined(),
-            community: CommunityId::new(1).unwrap(),
+            audience: Audience::Community(CommunityId::new(1).unwrap()),
             at,
             members: 0,
             published: 0,

@@ -1,6 +1,6 @@
 //! Calls of the statuses and of the shard map.
 
-use peal_proto::{CommunityId, EventId, Kind, Offset, Partition, ShardMap, Timestamp};
+use peal_proto::{Audience, CommunityId, EventId, Kind, Offset, Partition, ShardMap, Timestamp};
 use proptest::prelude::*;
 
 use crate::Stores;
@@ -38,7 +38,7 @@ fn status(event: u8) -> Status {
         event: id(event),
         state: State::Accepted,
         kind: Kind::joined(),
-        community: CommunityId::new(7).unwrap(),
+        audience: Audience::Community(CommunityId::new(7).unwrap()),
         at: NOW,
         members: 0,
         published: 0,
