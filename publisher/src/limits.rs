@@ -65,6 +65,9 @@ pub const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// a partition has a leader again.
 pub const QUIET_MAX: Duration = Duration::from_secs(15);
 
+/// A worker that was fenced begins again at once, unless it was fenced before within this: then another does its work.
+pub const FENCED_AGAIN: Duration = Duration::from_secs(60);
+
 /// How often a worker whose place another has taken looks whether that one gets on; …
 pub const STANDBY_PAUSE: Duration = Duration::from_secs(5);
 

@@ -19,7 +19,7 @@ use super::letter::Letter;
 use super::machine::{Effect, Machine};
 use super::pulse::{Beat, Pulse};
 use super::slice::SliceLimits;
-use crate::limits::{COMMIT_AGE_MAX, QUIET_MAX, STANDBY_LOOKS, STANDBY_PAUSE};
+use crate::limits::{COMMIT_AGE_MAX, FENCED_AGAIN, QUIET_MAX, STANDBY_LOOKS, STANDBY_PAUSE};
 
 /// The fan-out of one partition.
 pub(super) struct Worker {
@@ -31,6 +31,8 @@ pub(super) struct Worker {
     writer: Option<Box<dyn Writer>>,
     reader: Option<Box<dyn Reader>>,
     backoff: Backoff,
+    /// When another writer had taken its place.
+    fenced_at: Option<Duration>,
     /// The last write failed: what succeeds before the next one is no recovery.
     writes_fail: bool,
 }
@@ -45,7 +47,18 @@ impl Worker {
     ) -> Self {
         let machine = Machine::new(partition, stores.log.partitions(), limits);
         let backoff = Backoff::new(partition);
-        Self { partition, stores, clock, pulse, machine, writer: None, reader: None, backoff, writes_fail: false }
+        Self {
+            partition,
+            stores,
+            clock,
+            pulse,
+            machine,
+            writer: None,
+            reader: None,
+            backoff,
+            fenced_at: None,
+            writes_fail: false,
+        }
     }
 
     /// Works until `stop`, and then until the slice under way is written and said. Where another worker has taken this one's
@@ -68,14 +81,10 @@ impl Worker {
                 Ok(()) if self.writes_fail && !write => {} // on the way to the next attempt
                 Ok(()) => self.recovered(),
                 Err(error @ StoreError::Fenced { .. }) => {
-                    let partition = self.partition;
-                    tracing::warn!(%partition, %error, "the fan-out of this partition stands by");
-                    tokio::select! {
-                        biased;
-                        () = stop.cancelled() => return,
-                        () = self.stand_by() => {}
+                    let fenced = self.fenced(&error);
+                    if stop.run_until_cancelled(fenced).await.is_none() {
+                        return;
                     }
-                    tracing::warn!(%partition, "nobody gets on with this partition; the fan-out takes it");
                 }
                 Err(error @ (StoreError::Unavailable { .. } | StoreError::Damaged { .. })) => {
                     self.writes_fail |= write;
@@ -87,11 +96,25 @@ impl Worker {
         }
     }
 
-    /// Returns once nobody gets on with what is in the log. Another writer is no proof of another worker: Kafka tells a
-    /// producer whose transaction it ended itself, because it took too long, that it was fenced. And the other worker may die.
-    async fn stand_by(&mut self) {
+    /// Returns when this worker is to begin again. Another writer is no proof of another worker: Kafka tells a producer whose
+    /// transaction it ended itself, because it took too long, that it was fenced; until the next writer is open nobody reads what
+    /// stands behind that transaction. So the first time it begins again at once, and fences whoever may be there.
+    async fn fenced(&mut self, error: &StoreError) {
         (self.writer, self.reader) = (None, None);
+        let (partition, now) = (self.partition, self.clock.uptime());
+        let before = self.fenced_at.replace(now);
+        if before.is_none_or(|before| now.saturating_sub(before) > FENCED_AGAIN) {
+            tracing::warn!(%partition, %error, "the fan-out begins again");
+            return;
+        }
+        tracing::warn!(%partition, %error, "the fan-out stands by");
         self.pulse.set(Beat::StandingBy);
+        self.stand_by().await;
+        tracing::warn!(%partition, "nobody gets on with this partition; the fan-out takes it");
+    }
+
+    /// Returns once nobody gets on with what is in the log.
+    async fn stand_by(&mut self) {
         let (mut looks, mut last) = (0, None);
         while looks < STANDBY_LOOKS {
             sleep(STANDBY_PAUSE).await;

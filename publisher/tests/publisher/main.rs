@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in what it is built of as well")]
 
+mod batch;
 mod bench;
 mod trap;
 

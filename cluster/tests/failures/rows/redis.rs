@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use peal_proto::event::EventRequest;
 use peal_proto::shard::partition_of;
-use peal_proto::{Event, Template, Topic, UserId};
+use peal_proto::{Audience, Event, Template, Topic, UserId};
 use peal_store::log::{Headers, Log, NewRecord};
 use tokio::time::timeout;
 
@@ -70,7 +70,8 @@ pub(super) async fn away(ground: &mut Ground) -> Outcome {
 
 async fn told_by_hand(trial: &Trial, log: &dyn Log, id: &str) {
     let request: EventRequest = serde_json::from_str(r#"{"kind":"community.posted","data":{}}"#).unwrap();
-    let event = Event::posted(community(BY_HAND), id.parse().unwrap(), trial.clock.now(), request).unwrap();
+    let event = Event::posted(Audience::Community(community(BY_HAND)), id.parse().unwrap(), trial.clock.now(), request)
+        .unwrap();
     let template = Template::of(&event);
     let record = |user: UserId| {
         let mut value = Vec::new();
