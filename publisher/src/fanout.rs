@@ -24,6 +24,7 @@ use std::sync::Arc;
 use peal_proto::Partition;
 use peal_serve::Clock;
 use peal_store::Stores;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -31,13 +32,15 @@ pub(crate) use self::pulse::Health;
 use self::pulse::{Beat, Pulse};
 pub use self::slice::SliceLimits;
 use self::worker::Worker;
-use crate::limits::STOP_TIMEOUT;
+use crate::limits::{SLICES_A_CORE, STOP_TIMEOUT};
 
 /// The workers of a publisher.
 pub(crate) struct Fanout {
     stores: Stores,
     clock: Clock,
     limits: SliceLimits,
+    /// A slice costs by itself, whatever is in it: while few are written at a time, the others grow.
+    turns: Arc<Semaphore>,
     pulses: Vec<(Partition, Arc<Pulse>)>,
 }
 
@@ -45,7 +48,8 @@ impl Fanout {
     /// One worker for each of these partitions of the events log.
     pub(crate) fn new(stores: Stores, clock: Clock, limits: SliceLimits, partitions: Vec<Partition>) -> Self {
         let pulses = partitions.into_iter().map(|partition| (partition, Arc::new(Pulse::new()))).collect();
-        Self { stores, clock, limits, pulses }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { stores, clock, limits, turns: Arc::new(Semaphore::new(cores * SLICES_A_CORE)), pulses }
     }
 
     /// Runs the workers until `stop`, and then until their slices are written, at most [`STOP_TIMEOUT`].
@@ -71,7 +75,8 @@ impl Fanout {
         pulse: &Arc<Pulse>,
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + use<> {
-        let worker = Worker::new(partition, self.stores.clone(), self.clock.clone(), self.limits, Arc::clone(pulse));
+        let (stores, clock, turns) = (self.stores.clone(), self.clock.clone(), Arc::clone(&self.turns));
+        let worker = Worker::new(partition, stores, clock, self.limits, turns, Arc::clone(pulse));
         let ended = Ended(Arc::clone(pulse));
         async move {
             worker.run(stop).await;

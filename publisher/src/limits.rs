@@ -46,6 +46,12 @@ pub const SLICE_BYTES_MAX: usize = 1024 * 1024;
 /// Events done with in one slice. Each has up to 36 bytes in the checkpoint, which has 4,096.
 pub const SLICE_EVENTS_MAX: usize = 100;
 
+/// Slices written at a time for each core, …
+pub const SLICES_A_CORE: usize = 2;
+
+/// … unless one has waited this long for its turn: slices that hang must not hold the others up.
+pub const SLICE_TURN_MAX: Duration = Duration::from_secs(2);
+
 /// The wait after a store's first error.
 pub const BACKOFF_MIN: Duration = Duration::from_millis(50);
 

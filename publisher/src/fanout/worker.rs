@@ -11,7 +11,8 @@ use peal_serve::Clock;
 use peal_store::log::{Commit, NewRecord, Reader, Record, Source, Writer};
 use peal_store::status::{Claim, State, Status};
 use peal_store::{Log, StoreError, Stores};
-use tokio::time::sleep;
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
@@ -19,13 +20,14 @@ use super::letter::Letter;
 use super::machine::{Effect, Machine};
 use super::pulse::{Beat, Pulse};
 use super::slice::SliceLimits;
-use crate::limits::{COMMIT_AGE_MAX, FENCED_AGAIN, QUIET_MAX, STANDBY_LOOKS, STANDBY_PAUSE};
+use crate::limits::{COMMIT_AGE_MAX, FENCED_AGAIN, QUIET_MAX, SLICE_TURN_MAX, STANDBY_LOOKS, STANDBY_PAUSE};
 
 /// The fan-out of one partition.
 pub(super) struct Worker {
     partition: Partition,
     stores: Stores,
     clock: Clock,
+    turns: Arc<Semaphore>,
     pulse: Arc<Pulse>,
     machine: Machine,
     writer: Option<Box<dyn Writer>>,
@@ -43,6 +45,7 @@ impl Worker {
         stores: Stores,
         clock: Clock,
         limits: SliceLimits,
+        turns: Arc<Semaphore>,
         pulse: Arc<Pulse>,
     ) -> Self {
         let machine = Machine::new(partition, stores.log.partitions(), limits);
@@ -51,6 +54,7 @@ impl Worker {
             partition,
             stores,
             clock,
+            turns,
             pulse,
             machine,
             writer: None,
@@ -88,7 +92,7 @@ impl Worker {
                 }
                 Err(error @ (StoreError::Unavailable { .. } | StoreError::Damaged { .. })) => {
                     self.writes_fail |= write;
-                    if tokio::time::timeout(self.failed(&error), stop.cancelled()).await.is_ok() {
+                    if timeout(self.failed(&error), stop.cancelled()).await.is_ok() {
                         return;
                     }
                 }
@@ -138,7 +142,7 @@ impl Worker {
     async fn perform(&mut self, effect: Effect) -> Result<(), StoreError> {
         match effect {
             Effect::Open => self.open().await?,
-            Effect::Read { from } => match tokio::time::timeout(COMMIT_AGE_MAX, self.read(from)).await {
+            Effect::Read { from } => match timeout(COMMIT_AGE_MAX, self.read(from)).await {
                 Ok(records) => self.machine.handle_records(records?),
                 Err(_) => self.machine.handle_quiet(),
             },
@@ -195,6 +199,7 @@ impl Worker {
     }
 
     async fn write(&mut self, records: Vec<NewRecord>, commit: Commit) -> Result<(), StoreError> {
+        let _turn = timeout(SLICE_TURN_MAX, self.turns.acquire()).await;
         let (source, started, notifications) = (self.source(), self.clock.uptime(), records.len());
         // Nothing is read before the writer is open; were it not, the machine would open it next.
         let Some(writer) = &mut self.writer else { return Ok(()) };
