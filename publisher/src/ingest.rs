@@ -69,26 +69,13 @@ impl Ingest {
             Failure::new(ProblemKind::Internal, "the event could not be written")
         })?;
         seat.weigh(value.len()).ok_or_else(|| busy("bytes"))?;
-        let stores = self.stores.clone();
-        let append = self.appends.spawn(async move {
-            let appended = append(&stores, vec![(event, value.into())]).await;
-            drop(seat);
-            appended
-        });
-        match tokio::time::timeout(APPEND_TIMEOUT, append).await {
-            Ok(Ok(Ok(()))) => Ok(id),
-            Ok(Ok(Err(error))) => Err(not_known(&id, error)),
-            Ok(Err(_)) => Err(Failure::new(ProblemKind::Internal, "the append ended early")), // it panicked
-            Err(_) => {
-                let reason = format!("no answer in {} s", APPEND_TIMEOUT.as_secs());
-                Err(not_known(&id, StoreError::Unavailable { store: "log", reason }))
-            }
-        }
+        let appended = self.append(vec![(event, value.into())], seat).await;
+        appended.map_err(|error| not_known(&id, error)).map(|()| id)
     }
 
     /// Appends those of the events that were not accepted before, once there is room for their bytes; what became of each, in
     /// order. Goes on when the poster does not wait for it.
-    pub(crate) async fn accept_all(&self, seat: &mut Seat, events: Vec<Event>, bytes: usize) -> Vec<Taken> {
+    pub(crate) async fn accept_all(&self, seat: &Seat, events: Vec<Event>, bytes: usize) -> Vec<Taken> {
         let mut taken = self.look_up(&events).await;
         let mut fresh = Vec::with_capacity(events.len());
         for (event, taken) in events.into_iter().zip(&mut taken) {
@@ -102,23 +89,30 @@ impl Ingest {
         if fresh.is_empty() {
             return taken;
         }
-        seat.weigh_when_free(bytes).await;
-        let stores = self.stores.clone();
-        let append = self.appends.spawn(async move { append(&stores, fresh).await });
-        let failure = match tokio::time::timeout(APPEND_TIMEOUT, append).await {
-            Ok(Ok(Ok(()))) => None,
-            Ok(Ok(Err(error))) => Some(error.to_string()),
-            Ok(Err(_)) => Some("the append ended early".to_owned()), // it panicked
-            Err(_) => Some(format!("the log is not available: no answer in {} s", APPEND_TIMEOUT.as_secs())),
-        };
-        seat.unweigh();
-        if let Some(why) = failure {
+        let weight = seat.weight(bytes).await;
+        if let Err(error) = self.append(fresh, weight).await {
             metrics::counter!("peal_events_not_known_total").increment(1);
             for taken in taken.iter_mut().filter(|taken| matches!(taken, Taken::Accepted)) {
-                *taken = Taken::Unknown(why.clone());
+                *taken = Taken::Unknown(error.to_string());
             }
         }
         taken
+    }
+
+    /// Appends in a task of its own, which goes on when nobody waits for it; `in_flight` is held until the log has answered.
+    async fn append(&self, events: Vec<(Event, Bytes)>, in_flight: impl Send + 'static) -> Result<(), StoreError> {
+        let stores = self.stores.clone();
+        let append = self.appends.spawn(async move {
+            let appended = append(&stores, events).await;
+            drop(in_flight);
+            appended
+        });
+        let unavailable = |reason: String| StoreError::Unavailable { store: "log", reason };
+        match tokio::time::timeout(APPEND_TIMEOUT, append).await {
+            Ok(Ok(appended)) => appended,
+            Ok(Err(_)) => Err(unavailable("the append ended early".to_owned())), // it panicked
+            Err(_) => Err(unavailable(format!("no answer in {} s", APPEND_TIMEOUT.as_secs()))),
+        }
     }
 
     /// Which of the events were accepted before, or stand among these more than once. A store that does not answer keeps

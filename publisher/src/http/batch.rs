@@ -214,7 +214,7 @@ impl Batch {
         }
         let (numbers, events): (Vec<_>, Vec<_>) = std::mem::take(&mut part.events).into_iter().unzip();
         let ids: Vec<_> = events.iter().map(|event| event.event.clone()).collect();
-        let taken = self.app.ingest.accept_all(&mut self.seat, events, part.bytes).await;
+        let taken = self.app.ingest.accept_all(&self.seat, events, part.bytes).await;
         for ((number, id), taken) in numbers.into_iter().zip(ids).zip(taken) {
             let (result, detail) = match taken {
                 Taken::Accepted => (Outcome::Accepted, None),

@@ -35,7 +35,7 @@ pub(crate) struct Seat {
 }
 
 /// Bytes in flight.
-struct Weight(OwnedSemaphorePermit);
+pub(super) struct Weight(OwnedSemaphorePermit);
 
 impl Weight {
     fn of(permit: OwnedSemaphorePermit) -> Self {
@@ -63,17 +63,10 @@ impl Seat {
         Some(())
     }
 
-    /// Waits until so many bytes may be in flight; they are until [`Seat::unweigh`].
-    pub(super) async fn weigh_when_free(&mut self, bytes: usize) {
-        self.unweigh();
+    /// Waits until so many bytes may be in flight as well, which they are until the weight is dropped.
+    pub(super) async fn weight(&self, bytes: usize) -> Option<Weight> {
         let bytes = u32::try_from(bytes.min(self.bytes_max)).unwrap_or(u32::MAX);
-        // The semaphore is never closed.
-        self.weight = Arc::clone(&self.bytes).acquire_many_owned(bytes).await.ok().map(Weight::of);
-    }
-
-    /// Its bytes are no longer in flight.
-    pub(super) fn unweigh(&mut self) {
-        self.weight = None;
+        Arc::clone(&self.bytes).acquire_many_owned(bytes).await.ok().map(Weight::of) // the semaphore is never closed
     }
 }
 

@@ -7,12 +7,13 @@ use axum::body::{Body, Bytes};
 use axum::http::{Request, StatusCode};
 use futures_util::{StreamExt, stream};
 use peal_proto::Topic;
+use peal_publisher::Settings;
 use peal_publisher::limits::{BATCH_PART_ITEMS_MAX, BATCH_SILENCE_MAX};
 use peal_store::simulated::{Outage, Store};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::bench::{Bench, records, simulation, told};
+use crate::bench::{Bench, records, settings, simulation, told};
 
 const PATH: &str = "/v1/events:batch";
 
@@ -192,4 +193,22 @@ async fn statuses_that_are_away_keep_nothing_out_and_nobody_is_told_twice() {
     tokio::time::sleep(Duration::from_secs(60)).await;
     bench.published("e").await;
     assert_eq!(told(&bench.stores, "e").await, [5]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_poster_that_went_away_left_in_flight_is_still_counted() {
+    let simulation = simulation();
+    let bench = Bench::start_with(simulation.stores(), Settings { inflight_bytes_max: 300, ..settings() });
+    simulation.break_down(Store::Log, Outage::Hang);
+    let line = "{\"user\":5,\"kind\":\"k\",\"event\":\"e\"}\n";
+    let response = bench.ask(request("application/x-ndjson", line.repeat(6))).await;
+    let mut answers = response.into_body().into_data_stream();
+    assert!(tokio::time::timeout(Duration::from_secs(1), answers.next()).await.is_err());
+    drop(answers);
+    let (status, problem) = bench.post("/v1/communities/7/events", r#"{"kind":"k"}"#).await;
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(status == 503 && detail.contains("too many bytes are in flight"), "{detail}");
+    simulation.heal(Store::Log);
+    bench.published("e").await;
+    assert_eq!(bench.post("/v1/communities/7/events", r#"{"kind":"k"}"#).await.0, 202);
 }
