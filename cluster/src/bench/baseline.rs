@@ -31,9 +31,7 @@ pub(super) async fn measure(sockets: u32, frame_bytes: usize) -> io::Result<Numb
     let mut floor = Floor::start(sockets, frame_bytes).await?;
     let (resident, cpu_time) = (floor.observed.resident_bytes()?, floor.observed.cpu_time()?);
     let tally = Arc::new(Tally::default());
-    for _ in 0..sockets {
-        tokio::spawn(read_all(TcpStream::connect(("127.0.0.1", floor.port)).await?, Arc::clone(&tally)));
-    }
+    open_sockets(floor.port, sockets, &tally).await?;
     let mut echo = TcpStream::connect(("127.0.0.1", floor.port)).await?;
     echo.set_nodelay(true)?;
     let handshakes = per_second(sockets, floor.observed.cpu_time()? - cpu_time);
@@ -88,7 +86,15 @@ impl Floor {
     }
 }
 
-pub(super) async fn read_all(mut socket: TcpStream, tally: Arc<Tally>) {
+/// So many plain sockets, one after the other, that read what is written to them.
+pub(super) async fn open_sockets(port: u16, sockets: u32, tally: &Arc<Tally>) -> io::Result<()> {
+    for _ in 0..sockets {
+        tokio::spawn(read_all(TcpStream::connect(("127.0.0.1", port)).await?, Arc::clone(tally)));
+    }
+    Ok(())
+}
+
+async fn read_all(mut socket: TcpStream, tally: Arc<Tally>) {
     let mut bytes = vec![0; 4096];
     while let Ok(length @ 1..) = socket.read(&mut bytes).await {
         tally.add(length as u64);

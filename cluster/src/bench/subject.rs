@@ -9,13 +9,11 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use peal_proto::{CommunityId, EventId, Kind, UserId};
 use peal_store::members::MEMBERS_PAGE_MAX;
-#[cfg(feature = "services")]
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 #[cfg(feature = "services")]
-use super::baseline::read_all;
+use super::baseline::open_sockets;
 use super::heard::Heard;
 use super::site::Site;
 use super::{
@@ -175,9 +173,7 @@ impl Subject {
         let Running::Apart(apart) = &mut self.site.running else { return Ok(None) };
         let mut floor = apart.replace_nodes(self.sockets, frame_bytes).await?;
         let (tally, mut bytes) = (Arc::new(Tally::default()), 0);
-        for _ in 0..self.sockets {
-            tokio::spawn(read_all(TcpStream::connect(("127.0.0.1", floor.port)).await?, Arc::clone(&tally)));
-        }
+        open_sockets(floor.port, self.sockets, &tally).await?;
         floor.reads().await?;
         let mut made = Vec::new();
         for (communities, times, events) in [(everybody, 1, 1), (everybody, SINGLES, 1), (small, BURSTS, BURST)] {
