@@ -24,8 +24,8 @@ pub async fn run(topics: &Topics) -> anyhow::Result<()> {
 }
 
 fn report(kafka: &KafkaArgs, partitions: u32, generation: Generation) -> Vec<String> {
-    let mut lines: Vec<_> =
-        Topic::ALL.iter().map(|topic| format!("{}{topic}: {partitions} partitions", kafka.prefix)).collect();
+    let line = |topic: &Topic| format!("{}{topic}: {} partitions", kafka.prefix, topic.partitions(partitions));
+    let mut lines: Vec<_> = Topic::ALL.iter().map(line).collect();
     lines.push(format!("kafka at {}: generation {generation} of the log", kafka.brokers));
     lines
 }

@@ -29,6 +29,16 @@ impl Topic {
             Self::DeadLetters => "peal.dead-letters",
         }
     }
+
+    /// How many partitions the topic has in a log of P (`of`). Users are many and each has a partition; events are told by
+    /// few publishers, and what is written at once is one transaction a partition, so they have a tenth.
+    #[must_use]
+    pub const fn partitions(self, of: u32) -> u32 {
+        match self {
+            Self::Events => of.div_ceil(10),
+            Self::Notifications | Self::Receipts | Self::DeadLetters => of,
+        }
+    }
 }
 
 impl std::fmt::Display for Topic {
@@ -39,6 +49,8 @@ impl std::fmt::Display for Topic {
 
 /// Consumer group of the fan-out workers on [`Topic::Events`].
 pub const FANOUT_GROUP: &str = "peal.fanout";
+/// Consumer group of the publishers, which share the partitions of [`Topic::Events`]; it commits nothing.
+pub const PUBLISHERS_GROUP: &str = "peal.publishers";
 /// Consumer group of the nodes on [`Topic::Notifications`].
 pub const NODES_GROUP: &str = "peal.nodes";
 

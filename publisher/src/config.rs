@@ -1,7 +1,5 @@
 //! What can be set about a publisher. Where the values come from is its caller's business.
 
-use peal_proto::Partition;
-
 use crate::fanout::SliceLimits;
 use crate::limits;
 
@@ -14,8 +12,6 @@ pub struct Settings {
     pub inflight_bytes_max: usize,
     /// When a slice of notifications is full.
     pub slice: SliceLimits,
-    /// The partitions of the events log to fan out; `None` for all of them.
-    pub fanout_partitions: Option<Vec<Partition>>,
 }
 
 impl Default for Settings {
@@ -24,7 +20,6 @@ impl Default for Settings {
             inflight_requests_max: limits::INFLIGHT_REQUESTS_MAX,
             inflight_bytes_max: limits::INFLIGHT_BYTES_MAX,
             slice: SliceLimits::default(),
-            fanout_partitions: None,
         }
     }
 }

@@ -140,7 +140,7 @@ impl Ingest {
 }
 
 async fn append(stores: &Stores, events: Vec<(Event, Bytes)>) -> Result<(), StoreError> {
-    let partitions = stores.log.partitions();
+    let partitions = Topic::Events.partitions(stores.log.partitions());
     let record = |(event, value): &(Event, Bytes)| {
         let key = event.audience.key();
         NewRecord { partition: partition_of(key, partitions), key, headers: Headers::default(), value: value.clone() }

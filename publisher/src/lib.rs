@@ -21,7 +21,7 @@ pub mod limits;
 use std::sync::Arc;
 
 use axum::Router;
-use peal_proto::{Partition, ShardMap};
+use peal_proto::ShardMap;
 use peal_serve::Clock;
 use peal_store::Stores;
 use tokio::sync::watch;
@@ -55,9 +55,7 @@ impl Publisher {
     pub fn new(stores: Stores, map: watch::Receiver<Arc<ShardMap>>, clock: Clock, settings: Settings) -> Self {
         let ingest = Ingest::new(stores.clone(), clock.clone(), &settings);
         let members_seats = Seats::new(limits::MEMBERS_INFLIGHT_REQUESTS_MAX, 0);
-        let all = || (0..stores.log.partitions()).map(Partition::new).collect();
-        let partitions = settings.fanout_partitions.unwrap_or_else(all);
-        let fanout = Fanout::new(stores.clone(), clock.clone(), settings.slice, partitions);
+        let fanout = Fanout::new(stores.clone(), clock.clone(), settings.slice);
         Self { app: Arc::new(App { stores, clock, map, ingest, members_seats, fanout }) }
     }
 

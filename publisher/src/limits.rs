@@ -71,15 +71,13 @@ pub const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// a partition has a leader again.
 pub const QUIET_MAX: Duration = Duration::from_secs(15);
 
-/// A worker that was fenced begins again at once, unless it was fenced before within this: then another does its work.
+/// A worker that was fenced begins again at once, unless it was fenced before within this: then another may be at the same
+/// partition, and …
 pub const FENCED_AGAIN: Duration = Duration::from_secs(60);
 
-/// How often a worker whose place another has taken looks whether that one gets on; …
-pub const STANDBY_PAUSE: Duration = Duration::from_secs(5);
-
-/// … and how many looks in a row must find events waiting and the commit where it was, before it takes the place back. Together
-/// longer than a slice takes in ordinary trouble.
-pub const STANDBY_LOOKS: u32 = 4;
+/// … it waits first, until the log has told one of the two that the partition is not its own: a publisher that was frozen
+/// hears of it within seconds.
+pub const FENCED_PAUSE: Duration = Duration::from_secs(5);
 
 /// How long a partition may be quiet before its commit is written again. Kafka forgets a commit after 7 days by default
 /// (`offsets.retention.minutes`), and the fan-out would begin anew.

@@ -37,7 +37,7 @@ impl Readiness {
             within(READY_TIMEOUT, "store of statuses", stores.statuses.get(&event)),
         );
         let waits_for_stores = members.is_err() || statuses.is_err();
-        let stands_still = fanout.stopped > 0 || (fanout.stalled > 0 && !waits_for_stores);
+        let stands_still = fanout.assigned.is_none() || fanout.stopped > 0 || (fanout.stalled > 0 && !waits_for_stores);
         let ready = log.is_ok() && !stands_still;
         let degraded = waits_for_stores || fanout.stalled > 0 || !ready;
         Ok(Self { ready, degraded, log: said(log), members: said(members), statuses: said(statuses), fanout })

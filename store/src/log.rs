@@ -79,7 +79,8 @@ pub trait Log: Send + Sync + 'static {
     /// The incarnation of this log; stamped when it was made.
     fn generation(&self) -> Generation;
 
-    /// How many partitions every topic has; stamped when the log was made.
+    /// P, how many partitions [`Topic::Notifications`] has; stamped when the log was made. The others follow from it
+    /// ([`Topic::partitions`]).
     fn partitions(&self) -> u32;
 
     /// Appends the records and answers their offsets, in the order given, once all are durable. Records of one call to one
@@ -93,6 +94,9 @@ pub trait Log: Send + Sync + 'static {
 
     /// Reads a partition from a position on. Sees only what is durable and whole.
     async fn reader(&self, topic: Topic, partition: Partition, from: Position) -> Result<Box<dyn Reader>, StoreError>;
+
+    /// Joins a group whose members share the partitions of a topic, until the member is dropped.
+    async fn join(&self, group: &'static str, topic: Topic) -> Result<Box<dyn Member>, StoreError>;
 
     /// Remembers how far a group is. May be lost in a crash for a moment's worth; a commit that was followed by a durable
     /// append is not.
@@ -117,6 +121,14 @@ pub trait Writer: Send + 'static {
         source: Source,
         commit: Commit,
     ) -> Result<(), StoreError>;
+}
+
+/// One of those who share the partitions of a topic.
+#[async_trait]
+pub trait Member: Send + 'static {
+    /// The partitions that are this member's from now on, each time they change; waits until they do. Two may think that
+    /// they have the same for a moment: what one must not do beside another it has to do through a [`Writer`]. Cancel safe.
+    async fn assigned(&mut self) -> Result<Vec<Partition>, StoreError>;
 }
 
 /// Reads one partition in order.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use peal_proto::name::FANOUT_GROUP;
+use peal_proto::name::{FANOUT_GROUP, PUBLISHERS_GROUP};
 use peal_proto::{Offset, Partition, Position, Topic};
 use peal_store::conformance::{self, Factory, Subject, System};
 use peal_store::inbox::Retention;
@@ -219,18 +219,38 @@ async fn a_wrong_password_is_told_as_such() {
 async fn records_of_a_foreign_producer_are_read_without_what_they_lack() {
     let (settings, log) = made(2).await;
     let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", &settings.brokers).create().unwrap();
-    let topic = format!("{}{}", settings.prefix, Topic::Events);
+    let topic = format!("{}{}", settings.prefix, Topic::Notifications);
     producer.send(BaseRecord::to(&topic).partition(1).key("user-7").payload("foreign")).unwrap();
     producer.send(BaseRecord::<(), str>::to(&topic).partition(1).payload("keyless")).unwrap();
     producer.send(BaseRecord::<str, ()>::to(&topic).partition(1).key("7")).unwrap();
     producer.flush(Duration::from_secs(10)).unwrap();
-    let mut reader = log.reader(Topic::Events, Partition::new(1), Position::START).await.unwrap();
+    let mut reader = log.reader(Topic::Notifications, Partition::new(1), Position::START).await.unwrap();
     let mut read = Vec::new();
     while read.len() < 3 {
         read.extend(reader.next().await.unwrap());
     }
     let read: Vec<_> = read.iter().map(|record| (record.key, &record.value[..])).collect();
     assert_eq!(read, [(None, &b"foreign"[..]), (None, b"keyless"), (Some(7), b"")]);
+    delete(&settings).await;
+}
+
+/// Whoever comes or goes, every partition is somebody's, and in the end one's alone.
+#[tokio::test]
+async fn members_of_a_group_share_the_partitions_and_whoever_is_left_has_all() {
+    let (settings, log) = made(4).await;
+    let all: Vec<_> = (0..4).map(Partition::new).collect();
+    let join = || log.join(PUBLISHERS_GROUP, Topic::Notifications);
+    let mut first = join().await.unwrap();
+    assert_eq!(first.assigned().await.unwrap(), all);
+    let mut second = join().await.unwrap();
+    let (mut of_first, of_second) = tokio::join!(first.assigned(), second.assigned());
+    let of_first = of_first.as_mut().unwrap();
+    assert_eq!((of_first.len(), of_second.as_ref().unwrap().len()), (2, 2));
+    of_first.extend(of_second.unwrap());
+    of_first.sort_unstable();
+    assert_eq!(*of_first, all);
+    drop(first);
+    assert_eq!(second.assigned().await.unwrap(), all);
     delete(&settings).await;
 }
 

@@ -4,8 +4,9 @@ use clap::{Args, Subcommand};
 use peal_serve::services::KafkaArgs;
 
 pub(super) const ABOUT: &str = "\
-Make or check the topics of a cluster in Kafka: peal.events, peal.notifications, peal.receipts and peal.dead-letters, with the \
-same number of partitions each, and peal.stamp, which says for life how many these are and which incarnation of the log it is.";
+Make or check the topics of a cluster in Kafka: peal.notifications, peal.receipts and peal.dead-letters with the number of \
+partitions that is given, peal.events with a tenth of it, and peal.stamp, which says for life how many these are and which \
+incarnation of the log it is.";
 
 const AFTER: &str = "\
 Examples:

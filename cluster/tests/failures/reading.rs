@@ -16,7 +16,9 @@ const QUIET: Duration = Duration::from_secs(2);
 
 /// All records of a topic, of each partition in order.
 pub(crate) async fn everything(log: &dyn Log, topic: Topic) -> Vec<Record> {
-    join_all((0..PARTITIONS).map(|number| partition(log, topic, Partition::new(number)))).await.concat()
+    join_all((0..topic.partitions(PARTITIONS)).map(|number| partition(log, topic, Partition::new(number))))
+        .await
+        .concat()
 }
 
 async fn partition(log: &dyn Log, topic: Topic, partition: Partition) -> Vec<Record> {

@@ -40,7 +40,7 @@ pub(crate) fn all() -> Vec<Row> {
         row("publisher_killed", "publisher killed 10 times inside a fan-out to 100,000 members", "kill -9", |ground| {
             Box::pin(publishers::killed(ground))
         }),
-        row("publisher_twins", "two publishers on the same partitions", "a second process", |ground| {
+        row("publisher_twins", "a second publisher comes, is frozen, and dies", "SIGSTOP, kill -9", |ground| {
             Box::pin(publishers::twins(ground))
         }),
         row("poison", "a poison record in each topic", "appended to Kafka", |ground| Box::pin(poison::poison(ground))),

@@ -102,7 +102,9 @@ impl Services {
     pub(crate) fn records(&self, topic: Topic) -> Vec<Records> {
         let era = |simulation: &Simulation| {
             let stores = simulation.stores();
-            (0..self.partitions).map(|partition| read(&stores, topic, Partition::new(partition))).collect()
+            (0..topic.partitions(self.partitions))
+                .map(|partition| read(&stores, topic, Partition::new(partition)))
+                .collect()
         };
         self.eras.iter().map(era).collect()
     }
@@ -110,7 +112,7 @@ impl Services {
     /// Whether every event is fanned out as far as its log goes.
     pub(crate) fn is_fanned_out(&self) -> bool {
         let stores = self.faults().stores();
-        (0..self.partitions).map(Partition::new).all(|partition| {
+        (0..Topic::Events.partitions(self.partitions)).map(Partition::new).all(|partition| {
             committed(&stores, FANOUT_GROUP, Topic::Events, partition) >= end(&stores, Topic::Events, partition)
         })
     }

@@ -84,7 +84,7 @@ struct After {
 }
 
 impl Machine {
-    /// The fan-out of one partition of `partitions`, which both topics have.
+    /// The fan-out of one partition of the events, to the notifications' `partitions`.
     pub(crate) fn new(partition: Partition, partitions: u32, limits: SliceLimits) -> Self {
         Self {
             partition,

@@ -12,8 +12,6 @@ pub(super) enum Beat {
     Stopped,
     /// It waits for events.
     Idle,
-    /// Another has taken its place, and gets on.
-    StandingBy,
     /// It has been at one step of a fan-out since then, repeats included.
     Busy { since: Duration },
 }
@@ -39,12 +37,12 @@ impl Pulse {
 /// How many workers there are of each sort.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct Health {
+    /// How many partitions are this publisher's; unknown until the log has said which.
+    pub(crate) assigned: Option<usize>,
     /// Waiting for events, or getting on with them.
     pub(crate) running: usize,
     /// At one step for longer than [`STALL_TIMEOUT`].
     pub(crate) stalled: usize,
-    /// Watching another publisher's do it.
-    pub(crate) standing_by: usize,
     /// Not started, or ended.
     pub(crate) stopped: usize,
 }
@@ -52,25 +50,22 @@ pub(crate) struct Health {
 impl Health {
     pub(super) fn of<'a>(pulses: impl Iterator<Item = &'a Pulse>, now: Duration) -> Self {
         let mut health = Self::default();
+        let mut assigned = 0;
         for pulse in pulses {
+            assigned += 1;
             match pulse.get() {
                 Beat::Stopped => health.stopped += 1,
-                Beat::StandingBy => health.standing_by += 1,
                 Beat::Busy { since } if now.saturating_sub(since) > STALL_TIMEOUT => health.stalled += 1,
                 Beat::Idle | Beat::Busy { .. } => health.running += 1,
             }
         }
+        health.assigned = Some(assigned);
         health
     }
 
     /// Puts the numbers into the metrics, for whoever reads them next.
     pub(crate) fn gauge(self) {
-        let states = [
-            ("running", self.running),
-            ("stalled", self.stalled),
-            ("standing-by", self.standing_by),
-            ("stopped", self.stopped),
-        ];
+        let states = [("running", self.running), ("stalled", self.stalled), ("stopped", self.stopped)];
         for (state, workers) in states {
             metrics::gauge!("peal_fanout_workers", "state" => state).set(u32::try_from(workers).unwrap_or(u32::MAX));
         }

@@ -20,7 +20,7 @@ use super::letter::Letter;
 use super::machine::{Effect, Machine};
 use super::pulse::{Beat, Pulse};
 use super::slice::SliceLimits;
-use crate::limits::{COMMIT_AGE_MAX, FENCED_AGAIN, QUIET_MAX, SLICE_TURN_MAX, STANDBY_LOOKS, STANDBY_PAUSE};
+use crate::limits::{COMMIT_AGE_MAX, FENCED_AGAIN, FENCED_PAUSE, QUIET_MAX, SLICE_TURN_MAX};
 
 /// The fan-out of one partition.
 pub(super) struct Worker {
@@ -65,8 +65,7 @@ impl Worker {
         }
     }
 
-    /// Works until `stop`, and then until the slice under way is written and said. Where another worker has taken this one's
-    /// place, it watches it; all other errors are tried again.
+    /// Works until `stop`, and then until the slice under way is written and said. All errors are tried again.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         loop {
             let effect = self.machine.next();
@@ -85,8 +84,7 @@ impl Worker {
                 Ok(()) if self.writes_fail && !write => {} // on the way to the next attempt
                 Ok(()) => self.recovered(),
                 Err(error @ StoreError::Fenced { .. }) => {
-                    let fenced = self.fenced(&error);
-                    if stop.run_until_cancelled(fenced).await.is_none() {
+                    if timeout(self.fenced(&error), stop.cancelled()).await.is_ok() {
                         return;
                     }
                 }
@@ -100,35 +98,16 @@ impl Worker {
         }
     }
 
-    /// Returns when this worker is to begin again. Another writer is no proof of another worker: Kafka tells a producer whose
-    /// transaction it ended itself, because it took too long, that it was fenced; until the next writer is open nobody reads what
-    /// stands behind that transaction. So the first time it begins again at once, and fences whoever may be there.
-    async fn fenced(&mut self, error: &StoreError) {
+    /// How long to wait before this worker begins again. Another writer is no proof of another worker: Kafka tells a producer
+    /// whose transaction it ended itself, because it took too long, that it was fenced; until the next writer is open nobody
+    /// reads what stands behind that transaction. So the first time it begins again at once, and fences whoever may be there.
+    fn fenced(&mut self, error: &StoreError) -> Duration {
         (self.writer, self.reader) = (None, None);
         let (partition, now) = (self.partition, self.clock.uptime());
         let before = self.fenced_at.replace(now);
-        if before.is_none_or(|before| now.saturating_sub(before) > FENCED_AGAIN) {
-            tracing::warn!(%partition, %error, "the fan-out begins again");
-            return;
-        }
-        tracing::warn!(%partition, %error, "the fan-out stands by");
-        self.pulse.set(Beat::StandingBy);
-        self.stand_by().await;
-        tracing::warn!(%partition, "nobody gets on with this partition; the fan-out takes it");
-    }
-
-    /// Returns once nobody gets on with what is in the log.
-    async fn stand_by(&mut self) {
-        let (mut looks, mut last) = (0, None);
-        while looks < STANDBY_LOOKS {
-            sleep(STANDBY_PAUSE).await;
-            let log = &self.stores.log;
-            let (commit, end) = tokio::join!(log.committed(self.source()), log.end(Topic::Events, self.partition));
-            let (Ok(commit), Ok(end)) = (commit, end) else { continue };
-            let position = commit.map_or(Position::START, |commit| commit.position);
-            let stands_still = end > position && last.replace(position) == Some(position);
-            looks = if stands_still { looks + 1 } else { 0 };
-        }
+        tracing::warn!(%partition, %error, "the fan-out begins again");
+        let again = before.is_some_and(|before| now.saturating_sub(before) <= FENCED_AGAIN);
+        if again { FENCED_PAUSE } else { Duration::ZERO }
     }
 
     fn beat(&self, effect: &Effect) {

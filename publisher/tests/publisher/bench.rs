@@ -136,7 +136,7 @@ pub(crate) async fn reached(stores: &Stores, event: &str, state: State) -> Statu
 /// Everything in a topic, by partition.
 pub(crate) async fn records(stores: &Stores, topic: Topic) -> Vec<Record> {
     let mut records = Vec::new();
-    for partition in (0..PARTITIONS).map(Partition::new) {
+    for partition in (0..topic.partitions(PARTITIONS)).map(Partition::new) {
         let mut reader = stores.log.reader(topic, partition, Position::START).await.unwrap();
         while let Ok(batch) = tokio::time::timeout(Duration::from_secs(1), reader.next()).await {
             records.extend(batch.unwrap());

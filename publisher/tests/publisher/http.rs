@@ -209,6 +209,6 @@ async fn a_publisher_is_alive_and_ready() {
     let (status, readiness) = bench.get("/readyz").await;
     assert_eq!(status, 200);
     assert_eq!((&readiness["ready"], &readiness["degraded"]), (&json!(true), &json!(false)));
-    assert_eq!(readiness["fanout"], json!({ "running": 12, "stalled": 0, "standing_by": 0, "stopped": 0 }));
+    assert_eq!(readiness["fanout"], json!({ "assigned": 2, "running": 2, "stalled": 0, "stopped": 0 }));
     assert_eq!(bench.get("/metrics").await.0, 200);
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use peal_proto::{Generation, Offset, Partition, Position, Topic};
-use peal_store::log::{Commit, Log, NewRecord, Reader, Record, Source, Writer};
+use peal_store::log::{Commit, Log, Member, NewRecord, Reader, Record, Source, Writer};
 use peal_store::{StoreError, Stores};
 use tokio::sync::Notify;
 
@@ -57,6 +57,10 @@ impl Log for Trapped<Arc<dyn Log>> {
 
     async fn append(&self, topic: Topic, records: Vec<NewRecord>) -> Result<Vec<Offset>, StoreError> {
         self.log.append(topic, records).await
+    }
+
+    async fn join(&self, group: &'static str, topic: Topic) -> Result<Box<dyn Member>, StoreError> {
+        self.log.join(group, topic).await
     }
 
     async fn writer(&self, name: &str) -> Result<Box<dyn Writer>, StoreError> {

@@ -56,10 +56,10 @@ async fn records_are_read_as_they_were_appended(subject: Subject) {
 async fn records_of_one_call_stand_in_the_order_given(subject: Subject) {
     let log = subject.stores().log;
     let given: Vec<_> = (0..200).map(|n| record(n % PARTITIONS, &format!("{n}"))).collect();
-    let offsets = log.append(Topic::Events, given).await.unwrap();
+    let offsets = log.append(Topic::Notifications, given).await.unwrap();
     assert_eq!(offsets.len(), 200);
     for partition in 0..PARTITIONS {
-        let read = collect(&log, Topic::Events, partition, Position::START, 50).await;
+        let read = collect(&log, Topic::Notifications, partition, Position::START, 50).await;
         let numbers = (0..200).filter(|n| n % PARTITIONS == partition);
         assert_eq!(texts(&read), numbers.clone().map(|n| n.to_string()).collect::<Vec<_>>());
         let answered: Vec<_> = numbers.map(|n| offsets[n as usize]).collect();
@@ -72,7 +72,7 @@ async fn offsets_only_grow_within_a_partition(mut subject: Subject) {
     for round in 0..3 {
         let log = subject.stores().log;
         for _ in 0..5 {
-            for offset in log.append(Topic::Events, records(2, "r", 3)).await.unwrap() {
+            for offset in log.append(Topic::Notifications, records(2, "r", 3)).await.unwrap() {
                 assert!(Some(offset) > last, "{offset} after {last:?} in round {round}");
                 last = Some(offset);
             }
@@ -91,7 +91,7 @@ async fn records_of_many_callers_are_all_there_where_they_were_answered(subject:
             for number in 0..10 {
                 let texts: Vec<_> = (0..3).map(|n| format!("{caller}.{number}.{n}")).collect();
                 let records = texts.iter().map(|text| record(3, text)).collect();
-                let offsets = log.append(Topic::Events, records).await.unwrap();
+                let offsets = log.append(Topic::Notifications, records).await.unwrap();
                 answered.extend(offsets.into_iter().zip(texts));
             }
             answered
@@ -102,7 +102,7 @@ async fn records_of_many_callers_are_all_there_where_they_were_answered(subject:
         answered.extend(caller.await.unwrap());
     }
     assert_eq!(answered.len(), 480, "an offset was given twice");
-    let read = collect(&log, Topic::Events, 3, Position::START, 480).await;
+    let read = collect(&log, Topic::Notifications, 3, Position::START, 480).await;
     let read: BTreeMap<_, _> = read.iter().map(|record| record.offset).zip(texts(&read)).collect();
     assert_eq!(read, answered);
 }
@@ -110,12 +110,12 @@ async fn records_of_many_callers_are_all_there_where_they_were_answered(subject:
 async fn partitions_and_topics_are_apart(subject: Subject) {
     let log = subject.stores().log;
     for topic in Topic::ALL {
-        for partition in 0..PARTITIONS {
+        for partition in 0..topic.partitions(PARTITIONS) {
             log.append(topic, vec![record(partition, &format!("{topic}/{partition}"))]).await.unwrap();
         }
     }
     for topic in Topic::ALL {
-        for partition in 0..PARTITIONS {
+        for partition in 0..topic.partitions(PARTITIONS) {
             let read = collect(&log, topic, partition, Position::START, 1).await;
             assert_eq!(texts(&read), [format!("{topic}/{partition}")]);
         }

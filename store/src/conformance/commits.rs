@@ -1,10 +1,10 @@
-//! What a commit promises: the last one counts, each source has its own, and an append behind it makes it durable.
+//! What groups are promised: who is alone has everything; and of a commit the last one counts, each source has its own, and an append behind it makes it durable.
 
-use peal_proto::name::{FANOUT_GROUP, NODES_GROUP};
+use peal_proto::name::{FANOUT_GROUP, NODES_GROUP, PUBLISHERS_GROUP};
 use peal_proto::{Offset, Partition, Position, Topic};
 
 use super::append::record;
-use super::{Case, Subject, cases};
+use super::{Case, PARTITIONS, Subject, cases};
 use crate::limits::COMMIT_METADATA_BYTES_MAX;
 use crate::log::{Commit, Source};
 
@@ -14,6 +14,7 @@ pub(super) const CASES: &[Case] = cases![
     commits_of_other_groups_topics_and_partitions_are_apart,
     metadata_of_the_largest_size_is_kept,
     a_commit_that_an_append_followed_outlives_the_process,
+    who_is_alone_in_a_group_is_assigned_every_partition,
 ];
 
 fn source(group: &'static str, topic: Topic, partition: u32) -> Source {
@@ -70,4 +71,13 @@ async fn a_commit_that_an_append_followed_outlives_the_process(mut subject: Subj
     drop(log);
     subject.reopen().await;
     assert_eq!(subject.stores().log.committed(source).await.unwrap(), Some(commit(41, "m7,f12")));
+}
+
+async fn who_is_alone_in_a_group_is_assigned_every_partition(subject: Subject) {
+    let log = subject.stores().log;
+    for topic in [Topic::Events, Topic::Receipts] {
+        let mut member = log.join(PUBLISHERS_GROUP, topic).await.unwrap();
+        let all: Vec<_> = (0..topic.partitions(PARTITIONS)).map(Partition::new).collect();
+        assert_eq!(member.assigned().await.unwrap(), all);
+    }
 }

@@ -22,7 +22,7 @@ pub(super) const CASES: &[Case] = cases![
 const TOPIC: Topic = Topic::Notifications;
 
 fn source(partition: u32) -> Source {
-    Source { group: FANOUT_GROUP, topic: Topic::Events, partition: Partition::new(partition) }
+    Source { group: FANOUT_GROUP, topic: TOPIC, partition: Partition::new(partition) }
 }
 
 fn commit(position: u64, metadata: &str) -> Commit {

@@ -115,11 +115,13 @@ impl<'a> Stage<'a> {
     }
 
     /// Why these records can't be appended, if they can't.
-    pub(crate) fn check(&self, records: &[NewRecord]) -> Result<(), Fault> {
-        let partitions = self.tails.partitions();
+    pub(crate) fn check(&self, topic: Topic, records: &[NewRecord]) -> Result<(), Fault> {
+        let partitions = topic.partitions(self.tails.partitions());
         let within = |partition: Partition| partition.get() < partitions;
         match records.iter().find(|record| !within(record.partition)) {
-            Some(record) => Err(Fault::Refused(format!("there is no partition {} of {partitions}", record.partition))),
+            Some(record) => {
+                Err(Fault::Refused(format!("{topic} has no partition {} of {partitions}", record.partition)))
+            }
             None => Ok(()),
         }
     }

@@ -212,11 +212,11 @@ mod tests {
 
     async fn append(stores: &Stores, count: usize) {
         let record = |_| NewRecord { partition: PARTITION, key: 1, headers: Headers::default(), value: "v".into() };
-        stores.log.append(Topic::Events, (0..count).map(record).collect()).await.unwrap();
+        stores.log.append(Topic::Notifications, (0..count).map(record).collect()).await.unwrap();
     }
 
     async fn first(stores: &Stores) -> Offset {
-        let mut reader = stores.log.reader(Topic::Events, PARTITION, Position::START).await.unwrap();
+        let mut reader = stores.log.reader(Topic::Notifications, PARTITION, Position::START).await.unwrap();
         reader.next().await.unwrap()[0].offset
     }
 
@@ -226,17 +226,17 @@ mod tests {
         append(&stores, 3 * SWEEP_STEP_RECORDS / 2).await;
         let sweep = round(sweep, clock::now().after(7 * DAY)).await;
         let before: usize =
-            embedded.engine.shared().tables().unwrap().view().range(Table::Log, schema::within(vec![0])).count();
+            embedded.engine.shared().tables().unwrap().view().range(Table::Log, schema::within(vec![1])).count();
         assert_eq!(before, 3 * SWEEP_STEP_RECORDS / 2);
         let sweep = round(sweep, clock::now().after(9 * DAY)).await;
         let after: usize =
-            embedded.engine.shared().tables().unwrap().view().range(Table::Log, schema::within(vec![0])).count();
+            embedded.engine.shared().tables().unwrap().view().range(Table::Log, schema::within(vec![1])).count();
         assert_eq!(after, 1);
-        let end = stores.log.end(Topic::Events, PARTITION).await.unwrap();
+        let end = stores.log.end(Topic::Notifications, PARTITION).await.unwrap();
         drop((sweep, stores, embedded));
         let embedded = open(directory.path(), Settings { partitions: 2, ..Settings::default() }).unwrap();
         let stores = embedded.stores();
-        assert_eq!(stores.log.end(Topic::Events, PARTITION).await.unwrap(), end);
+        assert_eq!(stores.log.end(Topic::Notifications, PARTITION).await.unwrap(), end);
         assert_eq!(Position::behind(first(&stores).await), end);
     }
 
@@ -246,7 +246,7 @@ mod tests {
         append(&stores, 5).await;
         round(sweep, clock::now().after(9 * DAY)).await;
         append(&stores, 1).await;
-        let mut reader = stores.log.reader(Topic::Events, PARTITION, Position::START).await.unwrap();
+        let mut reader = stores.log.reader(Topic::Notifications, PARTITION, Position::START).await.unwrap();
         let mut last = reader.next().await.unwrap().pop().unwrap();
         while last.offset != Offset::new(5) {
             last = reader.next().await.unwrap().pop().unwrap();

@@ -6,7 +6,7 @@ use std::pin::pin;
 use async_trait::async_trait;
 use peal_proto::{Generation, Offset, Partition, Position, Topic};
 
-use super::{Commit, Log, NewRecord, Reader, Record, Source, Writer};
+use super::{Commit, Log, Member, NewRecord, Reader, Record, Source, Writer};
 use crate::StoreError;
 use crate::embedded::schema::{self, Stored};
 use crate::embedded::{Durability, Engine, Fault, Look, Slot, Stage, Table, View};
@@ -24,10 +24,11 @@ impl EmbeddedLog {
 
     fn slot(&self, topic: Topic, partition: Partition) -> Result<Slot, StoreError> {
         let tails = &self.engine.shared().tails;
-        if partition.get() < tails.partitions() {
+        let partitions = topic.partitions(tails.partitions());
+        if partition.get() < partitions {
             return Ok(tails.slot(topic, partition));
         }
-        let reason = format!("there is no partition {partition} of {}", tails.partitions());
+        let reason = format!("{topic} has no partition {partition} of {partitions}");
         Err(self.engine.error(Fault::Refused(reason)))
     }
 }
@@ -59,7 +60,7 @@ impl Log for EmbeddedLog {
     async fn append(&self, topic: Topic, records: Vec<NewRecord>) -> Result<Vec<Offset>, StoreError> {
         let bytes = bytes_of(&records);
         let append = move |stage: &mut Stage<'_>| {
-            stage.check(&records)?;
+            stage.check(topic, &records)?;
             Ok(records.into_iter().map(|record| stage.append(topic, record)).collect())
         };
         self.engine.run(Durability::Synced, bytes, append).await
@@ -75,6 +76,12 @@ impl Log for EmbeddedLog {
     async fn reader(&self, topic: Topic, partition: Partition, from: Position) -> Result<Box<dyn Reader>, StoreError> {
         let slot = self.slot(topic, partition)?;
         Ok(Box::new(EmbeddedReader { engine: self.engine.clone(), topic, partition, slot, position: from }))
+    }
+
+    /// The directory is one process's, and so is every partition.
+    async fn join(&self, _: &'static str, topic: Topic) -> Result<Box<dyn Member>, StoreError> {
+        let all = (0..topic.partitions(self.partitions())).map(Partition::new).collect();
+        Ok(Box::new(OnlyMember(Some(all))))
     }
 
     async fn commit(&self, source: Source, commit: Commit) -> Result<(), StoreError> {
@@ -114,7 +121,7 @@ impl Writer for EmbeddedWriter {
             if !stage.memory.is_newest(&name, number) {
                 return Err(Fault::Fenced(name));
             }
-            stage.check(&records)?;
+            stage.check(topic, &records)?;
             put_commit(stage, source, &commit)?;
             for record in records {
                 stage.append(topic, record);
@@ -122,6 +129,19 @@ impl Writer for EmbeddedWriter {
             Ok(())
         };
         self.engine.run(Durability::Synced, bytes, write).await
+    }
+}
+
+/// Is assigned everything, once.
+struct OnlyMember(Option<Vec<Partition>>);
+
+#[async_trait]
+impl Member for OnlyMember {
+    async fn assigned(&mut self) -> Result<Vec<Partition>, StoreError> {
+        match self.0.take() {
+            Some(all) => Ok(all),
+            None => std::future::pending().await,
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod groups;
 mod ingest;
 mod lane;
 mod limits;
+mod member;
 mod readers;
 mod record;
 mod slot;
@@ -32,10 +33,11 @@ use self::asking::Asking;
 use self::client::{Clients, Place};
 use self::groups::Groups;
 use self::ingest::Ingest;
+use self::member::KafkaMember;
 use self::readers::Readers;
 use self::stamp::Stamp;
 use self::writer::KafkaWriter;
-use super::{Commit, Log, NewRecord, Reader, Source, Writer};
+use super::{Commit, Log, Member, NewRecord, Reader, Source, Writer};
 use crate::StoreError;
 use crate::limits::COMMIT_METADATA_BYTES_MAX;
 
@@ -46,7 +48,7 @@ pub struct Settings {
     pub brokers: String,
     /// Stands before every name of a topic, group and writer, so that several logs fit into one Kafka. Usually empty.
     pub prefix: String,
-    /// Partitions of each topic. When they are given, they have to be what the log was made with.
+    /// P, the partitions of the notifications. When they are given, they have to be what the log was made with.
     pub partitions: Option<u32>,
     /// Properties of librdkafka, over the defaults here: `security.protocol`, `sasl.username`, `ssl.ca.location` and the like
     /// among them. TLS needs the feature `kafka-tls`.
@@ -156,7 +158,7 @@ impl Log for KafkaLog {
     }
 
     async fn append(&self, topic: Topic, records: Vec<NewRecord>) -> Result<Vec<Offset>, StoreError> {
-        check_records(&records, self.stamp.partitions)?;
+        check_records(topic, &records, self.stamp.partitions)?;
         self.ingest.append(topic, &records).await
     }
 
@@ -166,26 +168,32 @@ impl Log for KafkaLog {
     }
 
     async fn reader(&self, topic: Topic, partition: Partition, from: Position) -> Result<Box<dyn Reader>, StoreError> {
-        check_partition(partition, self.stamp.partitions)?;
+        check_partition(topic, partition, self.stamp.partitions)?;
         let readers = Arc::clone(&self.readers);
         let reader = blocking(move || readers.open(Place { topic, partition }, from)).await?;
         Ok(Box::new(reader))
     }
 
+    async fn join(&self, group: &'static str, topic: Topic) -> Result<Box<dyn Member>, StoreError> {
+        let clients = Arc::clone(&self.clients);
+        let member = blocking(move || KafkaMember::join(&clients, group, topic)).await?;
+        Ok(Box::new(member))
+    }
+
     async fn commit(&self, source: Source, commit: Commit) -> Result<(), StoreError> {
-        check_partition(source.partition, self.stamp.partitions)?;
+        check_partition(source.topic, source.partition, self.stamp.partitions)?;
         check_commit(&commit)?;
         self.groups.commit(source, commit).await
     }
 
     async fn committed(&self, source: Source) -> Result<Option<Commit>, StoreError> {
-        check_partition(source.partition, self.stamp.partitions)?;
+        check_partition(source.topic, source.partition, self.stamp.partitions)?;
         self.groups.committed(source).await
     }
 
     /// The last stable offset: what a reader may see lies before it, transaction markers too.
     async fn end(&self, topic: Topic, partition: Partition) -> Result<Position, StoreError> {
-        check_partition(partition, self.stamp.partitions)?;
+        check_partition(topic, partition, self.stamp.partitions)?;
         let asking = Arc::clone(&self.asking);
         blocking(move || asking.end(Place { topic, partition })).await
     }
@@ -203,15 +211,16 @@ fn dismiss<T: Send + 'static>(client: T) {
     drop(thread.spawn(move || drop(client))); // when there is no thread to be had, it is dropped here
 }
 
-fn check_partition(partition: Partition, partitions: u32) -> Result<(), StoreError> {
+fn check_partition(topic: Topic, partition: Partition, of: u32) -> Result<(), StoreError> {
+    let partitions = topic.partitions(of);
     if partition.get() < partitions {
         return Ok(());
     }
-    Err(fault::unavailable(format!("there is no partition {partition} of {partitions}")))
+    Err(fault::unavailable(format!("{topic} has no partition {partition} of {partitions}")))
 }
 
-fn check_records(records: &[NewRecord], partitions: u32) -> Result<(), StoreError> {
-    records.iter().try_for_each(|record| check_partition(record.partition, partitions))
+fn check_records(topic: Topic, records: &[NewRecord], of: u32) -> Result<(), StoreError> {
+    records.iter().try_for_each(|record| check_partition(topic, record.partition, of))
 }
 
 fn check_commit(commit: &Commit) -> Result<(), StoreError> {

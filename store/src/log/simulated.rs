@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use peal_proto::{Generation, Offset, Partition, Position, Topic};
 use tokio::sync::Notify;
 
-use super::{Commit, Log, NewRecord, Reader, Record, Source, Writer};
+use super::{Commit, Log, Member, NewRecord, Reader, Record, Source, Writer};
 use crate::StoreError;
 use crate::limits::{COMMIT_METADATA_BYTES_MAX, READ_BYTES_MAX, READ_RECORDS_MAX};
 use crate::simulated::{Fate, Handle};
@@ -24,6 +24,11 @@ pub(crate) struct Model {
     commits_durable: BTreeMap<Source, Commit>,
     /// The number of the newest writer of each name.
     writers: BTreeMap<String, u64>,
+    /// Who shares a topic, by group, in the order they came.
+    groups: BTreeMap<&'static str, Vec<u64>>,
+    joined: u64,
+    /// Somebody joined or left.
+    rebalanced: Arc<Notify>,
     /// How often the readers of the time went deaf.
     deafened: u64,
 }
@@ -43,6 +48,9 @@ impl Model {
             commits: BTreeMap::new(),
             commits_durable: BTreeMap::new(),
             writers: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            joined: 0,
+            rebalanced: Arc::new(Notify::new()),
             deafened: 0,
         }
     }
@@ -85,13 +93,33 @@ impl Model {
         *number
     }
 
-    fn refusal(&self, records: &[NewRecord], commit: Option<&Commit>) -> Option<String> {
+    fn join(&mut self, group: &'static str) -> u64 {
+        self.joined += 1;
+        self.groups.entry(group).or_default().push(self.joined);
+        self.rebalanced.notify_waiters();
+        self.joined
+    }
+
+    fn leave(&mut self, group: &'static str, number: u64) {
+        self.groups.entry(group).or_default().retain(|member| *member != number);
+        self.rebalanced.notify_waiters();
+    }
+
+    /// Every so-many-th partition, by the member's place among the others.
+    fn share(&self, group: &'static str, number: u64, topic: Topic) -> Vec<Partition> {
+        let members = self.groups.get(group).map_or(&[][..], |members| members);
+        let place = members.iter().position(|member| *member == number).unwrap_or_default();
+        (0..topic.partitions(self.partitions)).skip(place).step_by(members.len().max(1)).map(Partition::new).collect()
+    }
+
+    fn refusal(&self, topic: Topic, records: &[NewRecord], commit: Option<&Commit>) -> Option<String> {
         let metadata = commit.map_or(0, |commit| commit.metadata.len());
         if metadata > COMMIT_METADATA_BYTES_MAX {
             return Some(format!("a commit has at most {COMMIT_METADATA_BYTES_MAX} bytes of metadata, not {metadata}"));
         }
-        let beyond = records.iter().find(|record| record.partition.get() >= self.partitions)?;
-        Some(format!("there is no partition {} of {}", beyond.partition, self.partitions))
+        let partitions = topic.partitions(self.partitions);
+        let beyond = records.iter().find(|record| record.partition.get() >= partitions)?;
+        Some(format!("{topic} has no partition {} of {partitions}", beyond.partition))
     }
 }
 
@@ -121,8 +149,8 @@ impl PartitionLog {
 }
 
 impl Handle<Model> {
-    fn check(&self, records: &[NewRecord], commit: Option<&Commit>) -> Result<(), StoreError> {
-        let refusal = self.with(|log| log.refusal(records, commit));
+    fn check(&self, topic: Topic, records: &[NewRecord], commit: Option<&Commit>) -> Result<(), StoreError> {
+        let refusal = self.with(|log| log.refusal(topic, records, commit));
         refusal.map_or(Ok(()), |reason| Err(self.gate.unavailable(reason)))
     }
 }
@@ -138,7 +166,7 @@ impl Log for Handle<Model> {
     }
 
     async fn append(&self, topic: Topic, mut records: Vec<NewRecord>) -> Result<Vec<Offset>, StoreError> {
-        self.check(&records, None)?;
+        self.check(topic, &records, None)?;
         let fate = self.gate.enter().await?;
         if fate == Fate::Lost {
             records.truncate(self.gate.draw(records.len()));
@@ -158,8 +186,16 @@ impl Log for Handle<Model> {
         Ok(Box::new(SimulatedReader { log: self.clone(), topic, partition, position: from, appended, deafened }))
     }
 
+    async fn join(&self, group: &'static str, topic: Topic) -> Result<Box<dyn Member>, StoreError> {
+        let fate = self.gate.enter().await?;
+        let (number, rebalanced) = self.with(|log| (log.join(group), Arc::clone(&log.rebalanced)));
+        let member = SimulatedMember { log: self.clone(), group, topic, number, rebalanced, last: None };
+        self.gate.leave(fate, ()).await?; // one that nobody hears of has left again
+        Ok(Box::new(member))
+    }
+
     async fn commit(&self, source: Source, commit: Commit) -> Result<(), StoreError> {
-        self.check(&[], Some(&commit))?;
+        self.check(source.topic, &[], Some(&commit))?;
         self.call(|log| log.commits.insert(source, commit)).await?;
         Ok(())
     }
@@ -188,7 +224,7 @@ impl Writer for SimulatedWriter {
         source: Source,
         commit: Commit,
     ) -> Result<(), StoreError> {
-        self.log.check(&records, Some(&commit))?;
+        self.log.check(topic, &records, Some(&commit))?;
         let Self { log, name, number } = self;
         let written = log.call(|log| {
             let newest = log.writers.get(name) == Some(number);
@@ -198,6 +234,39 @@ impl Writer for SimulatedWriter {
             newest
         });
         if written.await? { Ok(()) } else { Err(StoreError::Fenced { writer: name.clone() }) }
+    }
+}
+
+/// Leaves when it is dropped: nobody waits for the silence of one that has crashed.
+struct SimulatedMember {
+    log: Handle<Model>,
+    group: &'static str,
+    topic: Topic,
+    number: u64,
+    rebalanced: Arc<Notify>,
+    /// What was told.
+    last: Option<Vec<Partition>>,
+}
+
+#[async_trait]
+impl Member for SimulatedMember {
+    async fn assigned(&mut self) -> Result<Vec<Partition>, StoreError> {
+        loop {
+            let mut rebalanced = pin!(self.rebalanced.notified());
+            rebalanced.as_mut().enable(); // before the look, or a change between the two wakes nobody
+            let share = self.log.with(|log| log.share(self.group, self.number, self.topic));
+            if self.last.as_ref() != Some(&share) {
+                self.last = Some(share.clone());
+                return Ok(share);
+            }
+            rebalanced.await;
+        }
+    }
+}
+
+impl Drop for SimulatedMember {
+    fn drop(&mut self) {
+        self.log.with(|log| log.leave(self.group, self.number));
     }
 }
 

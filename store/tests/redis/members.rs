@@ -229,7 +229,7 @@ async fn members_that_were_lost_are_waited_for_and_never_taken_to_be_none() {
 async fn a_process_that_starts_on_an_empty_redis_knows_from_the_log_that_it_had_members() {
     let server = Server::start().await;
     let log = simulation().stores().log;
-    let source = Source { group: FANOUT_GROUP, topic: Topic::Events, partition: Partition::new(1) };
+    let source = Source { group: FANOUT_GROUP, topic: Topic::Events, partition: Partition::new(0) };
     let commit = Commit { position: Position::at(Offset::new(5)), metadata: String::new() };
     log.commit(source, commit).await.unwrap();
     let members = server.connect(RETENTION).await.stores(log).members;

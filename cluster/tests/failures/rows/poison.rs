@@ -27,7 +27,7 @@ pub(super) async fn poison(ground: &mut Ground) -> Outcome {
         value: RUBBISH.into(),
     };
     for topic in Topic::ALL {
-        log.append(topic, (0..PARTITIONS).map(record).collect()).await.unwrap();
+        log.append(topic, (0..topic.partitions(PARTITIONS)).map(record).collect()).await.unwrap();
     }
     trial.fault_ends();
     trial.is_back(BACK_TIMEOUT).await;
@@ -38,7 +38,7 @@ pub(super) async fn poison(ground: &mut Ground) -> Outcome {
     for topic in [Topic::Events, Topic::Notifications] {
         let of_topic = letters.iter().filter(|letter| letter["topic"] == topic.name());
         let with_reason = of_topic.filter(|letter| letter["reason"].is_string()).count();
-        assert_eq!(with_reason, PARTITIONS as usize, "dead letters of {topic}");
+        assert_eq!(with_reason, topic.partitions(PARTITIONS) as usize, "dead letters of {topic}");
     }
     trial.held(format!("{} dead letters, each with its reason", letters.len()));
     trial.end().await

@@ -82,23 +82,37 @@ async fn all_have_one_copy(trial: &mut Trial, events: u32) {
     trial.held(one_copy_a_member(&copies));
 }
 
-/// A second publisher works on all partitions as well; one of the two stands by where both have events, and the first goes on with
-/// all when the second is killed.
+/// A second publisher takes its share of the partitions; then it is frozen until the log has given them to the first, wakes up at
+/// work on them, and is killed in the end.
 pub(super) async fn twins(ground: &mut Ground) -> Outcome {
     let mut trial = Trial::begin(ground, Setup { sockets_stay: true, ..Setup::of("publisher_twins") }).await;
     trial.goes_on(Duration::from_secs(3)).await;
     let (twin, twin_api) = trial.site.another_publisher();
-    trial.fault_ends();
     until("the second publisher is ready", BACK_TIMEOUT, async || twin_api.ready().await.is_ok()).await;
+    let all = f64::from(Topic::Events.partitions(PARTITIONS));
+    has_workers(&trial, all / 2.0).await;
+    trial.held(format!("of {all} partitions the first gave the second half"));
+    trial.goes_on(Duration::from_secs(5)).await;
+    twin.freeze();
+    has_workers(&trial, all).await;
+    trial.goes_on(Duration::from_secs(3)).await;
+    twin.thaw();
+    trial.fault_ends();
     trial.is_back(BACK_TIMEOUT).await;
     trial.goes_on(Duration::from_secs(8)).await;
-    let watching = trial.site.publisher_metric(&["peal_fanout_workers", "standing-by"]).await;
-    trial.held(format!("{watching} of {PARTITIONS} workers of the older stood by when the newer was killed"));
     twin.kill().await;
     trial.fault_ends();
     trial.is_back(BACK_TIMEOUT).await;
+    has_workers(&trial, all).await;
+    trial.held("all again while it was frozen, and once it was killed".to_owned());
     trial.goes_on(Duration::from_secs(3)).await;
     let log = trial.site.log().await;
     trial.held(one_copy_a_member(&copies(&everything(&*log, Topic::Notifications).await)));
     trial.end().await
+}
+
+/// Waits until the first publisher fans so many partitions out.
+async fn has_workers(trial: &Trial, workers: f64) {
+    let running = async || trial.site.publisher_metric(&["peal_fanout_workers", "running"]).await;
+    until("the partitions are shared anew", BACK_TIMEOUT, async || (running().await - workers).abs() < 0.5).await;
 }

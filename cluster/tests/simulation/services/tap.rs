@@ -10,7 +10,7 @@ use peal_proto::name::NODES_GROUP;
 use peal_proto::{CommunityId, EventId, Generation, Offset, Partition, Position, ShardMap, Timestamp, Topic, UserId};
 use peal_store::inbox::{Entry, Item, Marker, Page, PageRequest, Parked};
 use peal_store::leases::{Holder, Lease};
-use peal_store::log::{Commit, NewRecord, Reader, Record, Source, Writer};
+use peal_store::log::{Commit, Member, NewRecord, Reader, Record, Source, Writer};
 use peal_store::members::{MembersPage, ScanCursor};
 use peal_store::status::{Claim, Origin, Status};
 use peal_store::{Inbox, Leases, Log, Members, Shards, Statuses, StoreError, Stores};
@@ -120,6 +120,10 @@ impl Log for Tapped<Arc<dyn Log>> {
     async fn append(&self, topic: Topic, records: Vec<NewRecord>) -> Result<Vec<Offset>, StoreError> {
         let call = || format!("append {topic}");
         self.tap.watch(call, self.store.append(topic, records)).await
+    }
+
+    async fn join(&self, group: &'static str, topic: Topic) -> Result<Box<dyn Member>, StoreError> {
+        self.store.join(group, topic).await
     }
 
     async fn writer(&self, name: &str) -> Result<Box<dyn Writer>, StoreError> {

@@ -13,7 +13,8 @@ use rdkafka::producer::BaseProducer;
 
 use super::limits::{
     APPEND_TIME_MAX, ASK_TIME_MAX, FETCH_ALL_BYTES, FETCH_BYTES, FETCH_WAIT_MS, FETCHED_KIB_MAX, LINGER_MS,
-    METADATA_AGE_MAX, QUEUE_KIB_MAX, QUEUE_RECORDS_MAX, SLICE_RETRY_MS, SLICE_TIME_MAX,
+    MEMBER_HEARTBEAT, MEMBER_SILENCE_MAX, METADATA_AGE_MAX, QUEUE_KIB_MAX, QUEUE_RECORDS_MAX, SLICE_RETRY_MS,
+    SLICE_TIME_MAX,
 };
 use super::words::Words;
 use super::{OpenError, Settings};
@@ -71,7 +72,7 @@ impl Clients {
         Self { partitions, ..self }
     }
 
-    /// Partitions of each topic.
+    /// P, the partitions of the notifications.
     pub(super) fn partitions(&self) -> u32 {
         self.partitions
     }
@@ -121,6 +122,18 @@ impl Clients {
             ("socket.timeout.ms", ASK_TIME_MAX.as_millis().to_string()),
         ];
         self.config(defaults, reading()).set("group.id", self.name(group)).create_with_context(self.words.clone())
+    }
+
+    /// A consumer that shares a topic with others. Who is gone is noticed by its silence, as soon as Kafka's brokers allow by
+    /// default.
+    pub(super) fn member(&self, group: &str) -> ClientConfig {
+        let defaults = [
+            ("session.timeout.ms", MEMBER_SILENCE_MAX.as_millis().to_string()),
+            ("heartbeat.interval.ms", MEMBER_HEARTBEAT.as_millis().to_string()),
+        ];
+        let mut config = self.config(defaults, reading());
+        config.set("group.id", self.name(group)).set("partition.assignment.strategy", "range");
+        config
     }
 
     /// The producer of appends.

@@ -80,6 +80,16 @@ pub(super) const WRITER_TIME_MAX: Duration = Duration::from_secs(30);
 /// Commits and looks that wait for one group's thread; more wait outside. Several for each of 720 partitions.
 pub(super) const GROUP_CALLS_MAX: usize = 4_096;
 
+/// How long a member of a group may be silent before its partitions go to others: no less than Kafka's
+/// `group.min.session.timeout.ms`.
+pub(super) const MEMBER_SILENCE_MAX: Duration = Duration::from_secs(6);
+
+/// How often a member is heard, and hears that the group's partitions are assigned anew.
+pub(super) const MEMBER_HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// How long the thread of a member sleeps when nothing wakes it. Only a guard: it is woken by what comes.
+pub(super) const MEMBER_PAUSE: Duration = Duration::from_millis(500);
+
 /// How long to wait before it is looked again whether a topic that was made is known everywhere.
 pub(super) const SEEN_PAUSE: Duration = Duration::from_millis(50);
 

@@ -1,4 +1,4 @@
-//! The topics of a log: made with P partitions each, and checked before they are used.
+//! The topics of a log: made with the partitions that P gives each, and checked before they are used.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,7 +53,8 @@ pub async fn create_topics(settings: Settings, storage: Storage) -> Result<(u32,
     };
     let (stamp, missing) = blocking_open(stamped).await?;
     let age = storage.log_age_max.as_millis().to_string();
-    let new = |topic| new_topic(clients.topic(topic), stamp.partitions, storage).set("retention.ms", &age);
+    let new =
+        |topic| new_topic(clients.topic(topic), topic.partitions(stamp.partitions), storage).set("retention.ms", &age);
     if !missing.is_empty() {
         create(&clients, &admin, missing.into_iter().map(new).collect()).await?;
     }
@@ -129,10 +130,10 @@ fn stamp(clients: &Clients, consumer: &BaseConsumer<Words>) -> Result<(Stamp, Ve
     }
 }
 
-fn missing_topics(clients: &Clients, consumer: &BaseConsumer<Words>, expected: u32) -> Result<Vec<Topic>, OpenError> {
+fn missing_topics(clients: &Clients, consumer: &BaseConsumer<Words>, of: u32) -> Result<Vec<Topic>, OpenError> {
     let mut missing = Vec::new();
     for topic in Topic::ALL {
-        let name = clients.topic(topic);
+        let (name, expected) = (clients.topic(topic), topic.partitions(of));
         match partitions(clients, consumer, name)? {
             None => missing.push(topic),
             Some(stored) if stored == expected => {}

@@ -51,7 +51,7 @@ impl Writer for KafkaWriter {
         source: Source,
         commit: Commit,
     ) -> Result<(), StoreError> {
-        check_records(&records, self.clients.partitions())?;
+        check_records(topic, &records, self.clients.partitions())?;
         check_commit(&commit)?;
         let mut offsets = TopicPartitionList::with_capacity(1);
         put(&mut offsets, self.clients.topic(source.topic), source.partition, &commit).map_err(unknown)?;

@@ -117,7 +117,7 @@ impl Keeping {
 
     /// Whether any event was ever fanned out, by what the log says.
     async fn has_history(&self) -> Result<bool, StoreError> {
-        let partitions = (0..self.log.partitions()).map(Partition::new);
+        let partitions = (0..Topic::Events.partitions(self.log.partitions())).map(Partition::new);
         let sources = partitions.map(|partition| Source { group: FANOUT_GROUP, topic: Topic::Events, partition });
         let commits = try_join_all(sources.map(|source| self.log.committed(source))).await?;
         Ok(commits.iter().any(Option::is_some))
