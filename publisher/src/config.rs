@@ -1,6 +1,6 @@
 //! What can be set about a publisher. Where the values come from is its caller's business.
 
-use crate::fanout::SliceLimits;
+use crate::fanout::FanoutLimits;
 use crate::limits;
 
 /// The settings of one publisher.
@@ -11,7 +11,7 @@ pub struct Settings {
     /// Bytes of events on their way into the log; beyond it they are asked to come back.
     pub inflight_bytes_max: usize,
     /// When a slice of notifications is full.
-    pub slice: SliceLimits,
+    pub slice: FanoutLimits,
 }
 
 impl Default for Settings {
@@ -19,7 +19,7 @@ impl Default for Settings {
         Self {
             inflight_requests_max: limits::INFLIGHT_REQUESTS_MAX,
             inflight_bytes_max: limits::INFLIGHT_BYTES_MAX,
-            slice: SliceLimits::default(),
+            slice: FanoutLimits::default(),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! stores; [`work`] is one event on its way, [`mod@slice`] what is written at once, [`checkpoint`] how it goes on after a crash,
 //! [`letter`] what becomes of a record that is no event. This file starts and ends the workers.
 
+mod agenda;
 mod letter;
 mod work;
 
@@ -14,6 +15,7 @@ mod slice;
 mod machine;
 
 mod backoff;
+mod feed;
 mod pulse;
 mod worker;
 
@@ -35,7 +37,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::pulse::Health;
 use self::pulse::{Beat, Pulse};
-pub use self::slice::SliceLimits;
+pub use self::slice::FanoutLimits;
 use self::worker::Worker;
 use crate::limits::{BACKOFF_MAX, SLICES_A_CORE, STOP_TIMEOUT};
 
@@ -43,7 +45,7 @@ use crate::limits::{BACKOFF_MAX, SLICES_A_CORE, STOP_TIMEOUT};
 pub(crate) struct Fanout {
     stores: Stores,
     clock: Clock,
-    limits: SliceLimits,
+    limits: FanoutLimits,
     /// A slice costs by itself, whatever is in it: while few are written at a time, the others grow.
     turns: Arc<Semaphore>,
     /// This publisher's partitions; `None` until the log has said which.
@@ -57,7 +59,7 @@ struct Seat {
 }
 
 impl Fanout {
-    pub(crate) fn new(stores: Stores, clock: Clock, limits: SliceLimits) -> Self {
+    pub(crate) fn new(stores: Stores, clock: Clock, limits: FanoutLimits) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self { stores, clock, limits, turns: Arc::new(Semaphore::new(cores * SLICES_A_CORE)), share: Mutex::default() }
     }

@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use crate::config::Settings;
 use crate::fanout::Fanout;
-pub use crate::fanout::SliceLimits;
+pub use crate::fanout::FanoutLimits;
 use crate::ingest::{Ingest, Seats};
 
 /// One publisher: its HTTP interface and its fan-out.

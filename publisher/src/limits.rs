@@ -43,8 +43,20 @@ pub const SLICE_NOTIFICATIONS_MAX: usize = 1_000;
 /// Bytes of notifications of one slice; the notification that passes it is the last.
 pub const SLICE_BYTES_MAX: usize = 1024 * 1024;
 
-/// Events done with in one slice. Each has up to 36 bytes in the checkpoint, which has 4,096.
-pub const SLICE_EVENTS_MAX: usize = 100;
+/// Events that one slice is the last of.
+pub const SLICE_EVENTS_MAX: usize = 1_000;
+
+/// Bytes that such events take in the checkpoint, which has 4,096 in all; the event that passes it is the last. Next to each
+/// other in the log, with less than ten members each, they take four.
+pub const SLICE_DONE_BYTES_MAX: usize = 3_000;
+
+/// Events of many members that are told in turn, on each partition. Each holds its members in memory, and a small event may
+/// wait for as many turns.
+pub const LARGE_EVENTS_MAX: usize = 4;
+
+/// Events that wait for others of their community while those behind them go ahead, on each partition; beyond it everything
+/// waits. Each has up to 17 bytes in the checkpoint.
+pub const HELD_EVENTS_MAX: usize = 28;
 
 /// Slices written at a time for each core, …
 pub const SLICES_A_CORE: usize = 2;

@@ -4,20 +4,24 @@
 //! the answer means that it was lost. For all effects but a write that is harmless: they are named again. A write whose
 //! answer is lost is a crash that we survived: the machine forgets everything and begins at the commit, which says whether
 //! the slice is there. So there is one way to recover, and it is the ordinary way to start.
+//!
+//! Events take turns. An event that is not told after a page of members and a part of a slice is one of a few that are under
+//! way, and each of them has a turn in every round, as the new ones together have; so what few members a small event has
+//! are told in the next slice, however many are being told of a large one.
 
 use std::collections::VecDeque;
 
-use peal_proto::{Audience, CommunityId, EventId, Offset, Partition, Position, UserId};
+use peal_proto::{Audience, CommunityId, EventId, Partition, Position, UserId};
 use peal_store::StoreError;
 use peal_store::log::{Commit, NewRecord, Record};
 use peal_store::members::{MembersPage, ScanCursor};
 use peal_store::status::{Claim, Origin, Status};
 
-use super::checkpoint::Checkpoint;
+use super::agenda::{Agenda, Busy, Entry};
+use super::checkpoint::{Checkpoint, Open};
 use super::letter::{self, Letter};
-use super::slice::{Sealed, Slice, SliceLimits};
-use super::work::{Expansion, Work};
-use crate::members::Roll;
+use super::slice::{FanoutLimits, Sealed, Slice};
+use super::work::{Active, Expansion, Reading, Work};
 use crate::status;
 
 /// What to do next.
@@ -25,10 +29,14 @@ use crate::status;
 pub(crate) enum Effect {
     /// Become the only writer, then read the commit: [`Machine::handle_opened`].
     Open,
-    /// Read the events at this position and behind it; waits: [`Machine::handle_records`].
-    Read { from: Position },
-    /// Claim an event for its copy: [`Machine::handle_claim`].
-    Claim { event: EventId, origin: Origin },
+    /// Read the events at this position and behind it: [`Machine::handle_records`].
+    Read {
+        from: Position,
+        /// Until there are some; else only what is at hand.
+        waits: bool,
+    },
+    /// Claim events, each for its copy: [`Machine::handle_claims`].
+    Claim { events: Vec<(EventId, Origin)> },
     /// Read the next members: [`Machine::handle_page`].
     Scan { community: CommunityId, from: Option<ScanCursor> },
     /// Make a member: [`Machine::handle_joined`].
@@ -49,52 +57,63 @@ pub(crate) enum Effect {
 pub(crate) struct Machine {
     partition: Partition,
     partitions: u32,
+    limits: FanoutLimits,
     state: State,
     /// Where this machine began.
     resumed: Checkpoint,
-    /// Behind the last event done with.
-    position: Position,
-    /// The position of the last commit.
-    committed: Position,
+    /// How far the last commit is.
+    committed: (Position, Vec<Open>),
     /// Behind the last event read.
     read_to: Position,
-    /// Read and not looked at.
-    unread: VecDeque<Record>,
+    /// To be said once more, as they were perhaps not said before the start.
+    again: Vec<Status>,
+    agenda: Agenda,
+    /// Events under way, whose turn is next first.
+    active: VecDeque<Active>,
+    round: Round,
     slice: Slice,
+}
+
+/// What is left of a round of turns.
+#[derive(Default)]
+struct Round {
+    /// How many may still be told of new events.
+    of_new: usize,
+    /// How many of the events under way have not had their turn.
+    turns: usize,
+    /// Nothing new is at hand.
+    is_read: bool,
 }
 
 /// What is waited for.
 enum State {
     Closed,
-    Reading,
-    Claiming(Box<Work>),
-    Scanning { work: Box<Work>, community: CommunityId, from: Option<ScanCursor>, roll: Roll },
-    Joining { work: Box<Work>, community: CommunityId, user: UserId, roll: Roll },
-    Sealed { records: Vec<NewRecord>, commit: Commit, after: After },
-    Writing(After),
-    Reporting(After),
+    Reading { waits: bool },
+    Claiming(Vec<Entry>),
+    Scanning(Reading),
+    Joining { reading: Reading, user: UserId },
+    Sealed { records: Vec<NewRecord>, commit: Commit, statuses: Vec<Status> },
+    Writing { statuses: Vec<Status> },
+    Reporting { statuses: Vec<Status>, again: bool },
     Burying(Letter),
-}
-
-/// What follows a commit: what is said, and the event to go on with.
-struct After {
-    statuses: Vec<Status>,
-    again: bool,
-    rest: Option<Box<Expansion>>,
 }
 
 impl Machine {
     /// The fan-out of one partition of the events, to the notifications' `partitions`.
-    pub(crate) fn new(partition: Partition, partitions: u32, limits: SliceLimits) -> Self {
+    pub(crate) fn new(partition: Partition, partitions: u32, limits: FanoutLimits) -> Self {
+        let limits = limits.at_least_one();
         Self {
             partition,
             partitions,
+            limits,
             state: State::Closed,
             resumed: Checkpoint::default(),
-            position: Position::START,
-            committed: Position::START,
+            committed: (Position::START, Vec::new()),
             read_to: Position::START,
-            unread: VecDeque::new(),
+            again: Vec::new(),
+            agenda: Agenda::default(),
+            active: VecDeque::new(),
+            round: Round::default(),
             slice: Slice::new(limits),
         }
     }
@@ -102,26 +121,25 @@ impl Machine {
     /// What to do next.
     pub(crate) fn next(&mut self) -> Effect {
         match &self.state {
-            State::Sealed { .. } | State::Writing(_) => self.hand_out(),
+            State::Sealed { .. } | State::Writing { .. } => self.hand_out(),
             State::Closed => Effect::Open,
-            State::Reading => Effect::Read { from: self.read_to },
-            State::Claiming(work) => {
-                let origin = Origin { partition: self.partition, offset: work.offset };
-                Effect::Claim { event: work.id(), origin }
+            State::Reading { waits } => Effect::Read { from: self.read_to, waits: *waits },
+            State::Claiming(entries) => {
+                let origin = |offset| Origin { partition: self.partition, offset };
+                let claim = |work: &Work| (work.id(), origin(work.offset));
+                Effect::Claim { events: entries.iter().filter_map(unclaimed).map(claim).collect() }
             }
-            State::Scanning { community, from, .. } => Effect::Scan { community: *community, from: *from },
-            State::Joining { community, user, .. } => Effect::Join { community: *community, user: *user },
-            State::Reporting(After { statuses, again, .. }) => {
-                Effect::Report { statuses: statuses.clone(), again: *again }
-            }
+            State::Scanning(reading) => Effect::Scan { community: reading.community, from: reading.from },
+            State::Joining { reading, user } => Effect::Join { community: reading.community, user: *user },
+            State::Reporting { statuses, again } => Effect::Report { statuses: statuses.clone(), again: *again },
             State::Burying(letter) => Effect::Bury(letter.clone()),
         }
     }
 
     /// A slice is handed out once. Asked again, nothing is known but what the commit says.
     fn hand_out(&mut self) -> Effect {
-        let State::Sealed { records, commit, after } = self.take() else { return Effect::Open };
-        self.state = State::Writing(after);
+        let State::Sealed { records, commit, statuses } = self.take() else { return Effect::Open };
+        self.state = State::Writing { statuses };
         Effect::Write { records, commit }
     }
 
@@ -131,85 +149,101 @@ impl Machine {
     /// [`StoreError::Damaged`] when the commit is not one of ours.
     pub(crate) fn handle_opened(&mut self, commit: Option<Commit>) -> Result<(), StoreError> {
         self.resumed = Checkpoint::of(commit)?;
-        self.position = self.resumed.position;
-        self.committed = self.resumed.position;
+        self.committed = (self.resumed.reach, self.resumed.open.clone());
         self.read_to = self.resumed.read_from();
-        self.unread.clear();
+        self.agenda = Agenda::of(&self.resumed, self.limits.held_max);
+        self.again.clear();
+        self.active.clear();
+        self.round = Round::default();
         self.slice.clear();
-        self.state = State::Reading;
+        self.state = State::Reading { waits: true };
         Ok(())
     }
 
-    /// The next events, in order.
-    pub(crate) fn handle_records(&mut self, records: Vec<Record>) {
-        let State::Reading = self.take() else { return };
-        self.read_to = records.last().map_or(self.read_to, |last| Position::behind(last.offset));
-        self.unread.extend(records);
-        self.advance();
+    /// The next events, in order; none if none are at hand.
+    pub(crate) fn handle_records(&mut self, records: &[Record]) {
+        let State::Reading { .. } = self.take() else { return };
+        if let Some(last) = records.last() {
+            self.read_to = Position::behind(last.offset);
+            self.agenda.lose_before(records, self.read_to);
+        }
+        let entries: Vec<_> = records.iter().filter_map(|record| self.look_at(record)).collect();
+        if entries.iter().any(|entry| unclaimed(entry).is_some()) {
+            self.state = State::Claiming(entries);
+            return;
+        }
+        self.take_in(entries);
     }
 
     /// No event has come for a long time: the commit is written again, so that the log does not forget it.
     pub(crate) fn handle_quiet(&mut self) {
-        let State::Reading = self.take() else { return };
-        if self.position != self.resumed.position {
-            return self.write(None);
+        let State::Reading { .. } = self.take() else { return };
+        if !self.is_resuming() && self.read_to != self.resumed.read_from() {
+            return self.write();
         }
-        // As it was found: an event may be half told.
-        let after = After { statuses: Vec::new(), again: false, rest: None };
-        self.state = State::Sealed { records: Vec::new(), commit: self.resumed.commit(), after };
+        // As it was found: what it names was not looked at.
+        self.state = State::Sealed { records: Vec::new(), commit: self.resumed.commit(), statuses: Vec::new() };
     }
 
-    /// Whether the copy counts.
-    pub(crate) fn handle_claim(&mut self, claim: Claim) {
-        let State::Claiming(work) = self.take() else { return };
-        match claim {
-            Claim::Ours => self.begin(work),
-            Claim::Duplicate => self.pass(work.offset),
-        }
+    /// Whether the copies count, in the order they were named.
+    pub(crate) fn handle_claims(&mut self, claims: Vec<Claim>) {
+        let State::Claiming(entries) = self.take() else { return };
+        let mut claims = claims.into_iter();
+        let claimed = |entry: Entry| {
+            let claim = unclaimed(&entry).and_then(|work| Some((work.offset, claims.next()?)));
+            match claim {
+                Some((offset, Claim::Duplicate)) => Entry::Duplicate(offset),
+                Some((_, Claim::Ours)) | None => entry,
+            }
+        };
+        let entries = entries.into_iter().map(claimed).collect();
+        self.take_in(entries);
     }
 
     /// Some of the members.
     pub(crate) fn handle_page(&mut self, page: &MembersPage) {
-        let State::Scanning { work, community, from: _, mut roll } = self.take() else { return };
-        roll.add(&page.users);
-        if page.next.is_some() {
-            self.state = State::Scanning { work, community, from: page.next, roll };
-            return;
+        let State::Scanning(mut reading) = self.take() else { return };
+        let is_new = reading.from.is_none();
+        if reading.add(page) {
+            if is_new && self.is_large_full() {
+                self.agenda.hold_large(reading.put_back());
+            } else {
+                self.active.push_back(Active::Reading(reading));
+            }
+            return self.advance();
         }
-        match work.event.join {
+        match reading.joiner() {
             // Behind the members, because a set that was lost is no more to be seen once somebody is in it again.
-            Some(join) => self.state = State::Joining { work, community, user: join.user, roll },
-            None => self.expand(Box::new(Expansion::of(work, roll))),
+            Some(user) => self.state = State::Joining { reading, user },
+            None => self.tell(reading.expand()),
         }
     }
 
     /// The joiner is a member.
     pub(crate) fn handle_joined(&mut self) {
-        let State::Joining { work, community: _, user, mut roll } = self.take() else { return };
-        roll.add(&[user]);
-        self.expand(Box::new(Expansion::of(work, roll)));
+        let State::Joining { reading, user } = self.take() else { return };
+        self.tell(reading.with(user));
     }
 
     /// The slice and its commit are durable.
     pub(crate) fn handle_written(&mut self) {
-        let State::Writing(after) = self.take() else { return };
-        self.committed = self.position;
-        if after.statuses.is_empty() { self.advance() } else { self.state = State::Reporting(after) }
+        let State::Writing { statuses } = self.take() else { return };
+        if statuses.is_empty() {
+            return self.go_on();
+        }
+        self.state = State::Reporting { statuses, again: false };
     }
 
     /// The statuses are said.
     pub(crate) fn handle_reported(&mut self) {
-        let State::Reporting(after) = self.take() else { return };
-        match after.rest {
-            Some(expansion) => self.expand(expansion),
-            None => self.advance(),
-        }
+        let State::Reporting { .. } = self.take() else { return };
+        self.advance();
     }
 
     /// The dead letter is durable.
     pub(crate) fn handle_buried(&mut self) {
-        let State::Burying(letter) = self.take() else { return };
-        self.pass(letter.offset);
+        let State::Burying(_) = self.take() else { return };
+        self.advance();
     }
 
     /// The state, to be replaced. An answer that does not belong to it leaves it closed, to begin at the commit.
@@ -217,75 +251,159 @@ impl Machine {
         std::mem::replace(&mut self.state, State::Closed)
     }
 
-    /// On to the next event; once there is none at hand, writes what there is before it waits for more.
+    /// What is to be done about a record, if anything is.
+    fn look_at(&mut self, record: &Record) -> Option<Entry> {
+        let offset = record.offset;
+        let found = self.agenda.found(offset);
+        let event = letter::open(record);
+        if self.resumed.reach.covers(offset) && found.is_none() {
+            let (members, event) = self.resumed.members_of(offset).zip(event.ok())?;
+            self.again.push(status::published(&event, members));
+            return None;
+        }
+        Some(match event {
+            Ok(event) => Entry::Event(Box::new(Work { event, offset, part: found.flatten() })),
+            Err(poison) => Entry::Poison(Letter::of(record, self.partition, poison)),
+        })
+    }
+
+    fn take_in(&mut self, entries: Vec<Entry>) {
+        self.round.is_read &= entries.is_empty();
+        for entry in entries {
+            self.agenda.push(entry);
+        }
+        self.go_on();
+    }
+
+    /// Nothing is told before what was told before the start is said.
+    fn go_on(&mut self) {
+        if self.is_resuming() {
+            self.state = State::Reading { waits: true };
+        } else if self.again.is_empty() {
+            self.advance();
+        } else {
+            self.state = State::Reporting { statuses: std::mem::take(&mut self.again), again: true };
+        }
+    }
+
+    /// Some of the events whose statuses are to be said once more were not read yet; the next commit no longer names them.
+    fn is_resuming(&self) -> bool {
+        self.resumed.done.iter().any(|done| !self.read_to.covers(done.offset))
+    }
+
+    /// Goes on with turns until there is something to be done.
     fn advance(&mut self) {
-        while !self.slice.is_full() {
-            let Some(record) = self.unread.pop_front() else { break };
-            if self.look_at(&record) {
+        loop {
+            let step = if self.slice.is_full() {
+                Some(self.seal())
+            } else if self.round.of_new > 0 && self.active.len() <= self.limits.large_max {
+                self.turn_of_new()
+            } else if self.round.turns > 0 {
+                self.round.turns -= 1;
+                self.turn()
+            } else {
+                self.new_round()
+            };
+            if let Some(state) = step {
+                self.state = state;
                 return;
             }
         }
-        let nothing_to_write = self.slice.is_empty() && self.position == self.committed;
-        if nothing_to_write { self.state = State::Reading } else { self.write(None) }
     }
 
-    /// Whether there is something to do about it.
-    fn look_at(&mut self, record: &Record) -> bool {
-        let offset = record.offset;
-        let event = letter::open(record);
-        if self.resumed.position.covers(offset) {
-            let Some((members, event)) = self.resumed.members_of(offset).zip(event.ok()) else { return false };
-            let statuses = vec![status::published(&event, members)];
-            self.state = State::Reporting(After { statuses, again: true, rest: None });
-            return true;
+    /// Begins the next event, if one can.
+    fn turn_of_new(&mut self) -> Option<State> {
+        let communities: Vec<_> = self.active.iter().filter_map(Active::community).collect();
+        let busy = Busy { communities: &communities, is_large_full: self.is_large_full() };
+        let Some(entry) = self.agenda.next(&busy) else {
+            (self.round.of_new, self.round.is_read) = (0, true);
+            return None;
+        };
+        match entry {
+            Entry::Event(work) => match work.event.audience {
+                Audience::Community(community) => Some(State::Scanning(Reading::new(work, community))),
+                Audience::User(user) => {
+                    self.fill(Expansion::to(work, user));
+                    None
+                }
+            },
+            Entry::Duplicate(_) => None,
+            Entry::Poison(letter) => Some(State::Burying(letter)),
         }
-        match event {
-            Ok(event) => {
-                let work = Box::new(Work { event, offset, part: self.resumed.part_of(offset) });
-                if work.part.is_some() { self.begin(work) } else { self.state = State::Claiming(work) }
-            }
-            Err(poison) => self.state = State::Burying(Letter::of(record, self.partition, poison)),
-        }
-        true
     }
 
-    /// Finds out who is told.
-    fn begin(&mut self, work: Box<Work>) {
-        match work.event.audience {
-            Audience::Community(community) => {
-                self.state = State::Scanning { work, community, from: None, roll: Roll::default() };
-            }
-            Audience::User(user) => {
-                let mut roll = Roll::default();
-                roll.add(&[user]);
-                self.expand(Box::new(Expansion::of(work, roll)));
+    /// The turn of the event that waits the longest.
+    fn turn(&mut self) -> Option<State> {
+        match self.active.pop_front()? {
+            Active::Reading(reading) => Some(State::Scanning(reading)),
+            Active::Telling(expansion) => {
+                self.fill(*expansion);
+                None
             }
         }
     }
 
-    /// Done with the record at this offset, on to the next.
-    fn pass(&mut self, offset: Offset) {
-        self.position = Position::behind(offset);
+    /// Everybody has had a turn. Writes what there is before it waits for more.
+    fn new_round(&mut self) -> Option<State> {
+        let (active, agenda) = (&self.active, &self.agenda);
+        let is_idle = active.is_empty() && agenda.is_empty();
+        let waits_for_members = self.round.is_read && !active.is_empty() && !active.iter().any(Active::is_telling);
+        let is_ahead = !self.slice.is_empty() || (is_idle && self.progress() != self.committed);
+        if is_ahead && (is_idle || waits_for_members) {
+            return Some(self.seal());
+        }
+        let is_read = agenda.is_read();
+        self.round = Round { of_new: self.limits.turn(), turns: active.len(), is_read };
+        is_read.then_some(State::Reading { waits: is_idle })
+    }
+
+    fn is_large_full(&self) -> bool {
+        self.active.len() >= self.limits.large_max
+    }
+
+    /// Its members are read.
+    fn tell(&mut self, expansion: Expansion) {
+        self.fill(expansion);
         self.advance();
     }
 
-    /// Tells members; once all are told, on to the next event.
-    fn expand(&mut self, mut expansion: Box<Expansion>) {
-        expansion.fill(&mut self.slice);
-        if !expansion.is_done() {
-            return self.write(Some(expansion));
+    /// Tells members for one turn; what is left is told in turn with others.
+    fn fill(&mut self, mut expansion: Expansion) {
+        let told = expansion.fill(&mut self.slice, self.limits.turn());
+        self.round.of_new = self.round.of_new.saturating_sub(told.max(1));
+        if expansion.is_done() {
+            self.slice.finish(expansion.done(), expansion.status());
+        } else {
+            self.active.push_back(Active::Telling(Box::new(expansion)));
         }
-        let done = expansion.done();
-        self.slice.finish(done, expansion.status());
-        self.pass(done.offset);
     }
 
-    /// Writes the slice; then goes on with the rest of an event.
-    fn write(&mut self, rest: Option<Box<Expansion>>) {
+    /// What a commit says of how far it is.
+    fn progress(&self) -> (Position, Vec<Open>) {
+        let mut open: Vec<_> = self.active.iter().map(Active::open).chain(self.agenda.open()).collect();
+        open.sort_unstable_by_key(|open| open.offset);
+        (self.agenda.reach(), open)
+    }
+
+    fn write(&mut self) {
+        self.state = self.seal();
+    }
+
+    /// Takes the slice, to be written.
+    fn seal(&mut self) -> State {
         let Sealed { records, done, mut statuses } = self.slice.seal(self.partitions);
-        statuses.extend(rest.as_ref().map(|expansion| expansion.status()));
-        let part = rest.as_ref().and_then(|expansion| expansion.part());
-        let commit = Checkpoint { position: self.position, done, part }.commit();
-        self.state = State::Sealed { records, commit, after: After { statuses, again: false, rest } };
+        statuses.extend(self.active.iter().filter_map(Active::status));
+        let (reach, open) = self.progress();
+        self.committed = (reach, open.clone());
+        let commit = Checkpoint { reach, open, done }.commit();
+        State::Sealed { records, commit, statuses }
+    }
+}
+
+/// The event of an entry that no copy has been claimed for: of one that was begun this is known.
+fn unclaimed(entry: &Entry) -> Option<&Work> {
+    match entry {
+        Entry::Event(work) if work.part.is_none() => Some(work),
+        Entry::Event(_) | Entry::Duplicate(_) | Entry::Poison(_) => None,
     }
 }

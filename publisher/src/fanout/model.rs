@@ -15,7 +15,7 @@ use peal_store::status::{Claim, Origin, State, Status};
 use proptest::prelude::*;
 
 use super::machine::{Effect, Machine};
-use super::slice::SliceLimits;
+use super::slice::FanoutLimits;
 
 const PARTITION: Partition = Partition::new(3);
 const PARTITIONS: u32 = 12;
@@ -49,7 +49,7 @@ enum Fate {
 struct Scenario {
     members: Vec<(u8, u8)>,
     posts: Vec<Post>,
-    limits: SliceLimits,
+    limits: FanoutLimits,
     read_max: usize,
     page_max: usize,
     fates: Vec<Fate>,
@@ -79,10 +79,11 @@ prop_compose! {
         members in prop::collection::vec((0..3_u8, 0..40_u8), 0..60),
         posts in prop::collection::vec(posts(), 1..25),
         (notifications_max, bytes_max, events_max) in (1..15_usize, 1..3_000_usize, 1..5_usize),
+        (large_max, held_max) in (1..4_usize, 1..5_usize),
         (read_max, page_max) in (1..6_usize, 1..9_usize),
         fates in prop::collection::vec(fates(), 0..=fates_max),
     ) -> Scenario {
-        let limits = SliceLimits { notifications_max, bytes_max, events_max };
+        let limits = FanoutLimits { notifications_max, bytes_max, events_max, large_max, held_max };
         Scenario { members, posts, limits, read_max, page_max, fates }
     }
 }
@@ -102,6 +103,15 @@ fn offset(index: usize) -> Offset {
 }
 
 impl Post {
+    /// Whose events are told one after the other.
+    fn key(&self) -> Option<(&'static str, u8)> {
+        match self {
+            Self::Say { community, .. } | Self::Join { community, .. } => Some(("community", *community)),
+            Self::Tell { user, .. } => Some(("user", *user)),
+            Self::Rubbish => None,
+        }
+    }
+
     fn record(&self, index: usize) -> Record {
         let (id, key, rest) = match self {
             Self::Say { id, community } => (id, u64::from(*community), format!(r#""community":{community},"#)),
@@ -142,7 +152,7 @@ struct World {
 enum Answer {
     Opened(Option<Commit>),
     Records(Vec<Record>),
-    Claimed(Claim),
+    Claimed(Vec<Claim>),
     Joined,
     Page(MembersPage),
     Written,
@@ -163,13 +173,16 @@ impl World {
     fn perform(&mut self, effect: Effect, scenario: &Scenario) -> Answer {
         match effect {
             Effect::Open => Answer::Opened(self.commit.clone()),
-            Effect::Read { from } => {
+            Effect::Read { from, waits: _ } => {
                 let rest = self.events.iter().filter(|record| !from.covers(record.offset));
                 Answer::Records(rest.take(scenario.read_max).cloned().collect())
             }
-            Effect::Claim { event, origin } => {
-                let ours = *self.claims.entry(event).or_insert(origin) == origin;
-                Answer::Claimed(if ours { Claim::Ours } else { Claim::Duplicate })
+            Effect::Claim { events } => {
+                let claim = |(event, origin)| {
+                    let ours = *self.claims.entry(event).or_insert(origin) == origin;
+                    if ours { Claim::Ours } else { Claim::Duplicate }
+                };
+                Answer::Claimed(events.into_iter().map(claim).collect())
             }
             Effect::Join { community, user } => {
                 self.members.entry(community).or_default().insert(user);
@@ -230,12 +243,13 @@ fn run(scenario: &Scenario) -> World {
     let end = Position::behind(offset(scenario.posts.len() - 1));
     loop {
         let effect = machine.next();
-        if matches!(effect, Effect::Read { from } if !world.events.iter().any(|record| !from.covers(record.offset))) {
+        if matches!(effect, Effect::Read { from, waits: true } if !world.events.iter().any(|record| !from.covers(record.offset)))
+        {
             assert_eq!(world.commit.as_ref().map(|commit| commit.position), Some(end));
             return world;
         }
         match fates.next().copied().unwrap_or(Fate::Answered) {
-            Fate::Quiet if matches!(effect, Effect::Read { .. }) => machine.handle_quiet(),
+            Fate::Quiet if matches!(effect, Effect::Read { waits: true, .. }) => machine.handle_quiet(),
             Fate::Answered | Fate::Quiet => feed(&mut machine, world.perform(effect, scenario)),
             Fate::Lost { done } => {
                 if done {
@@ -255,8 +269,8 @@ fn run(scenario: &Scenario) -> World {
 fn feed(machine: &mut Machine, answer: Answer) {
     match answer {
         Answer::Opened(commit) => machine.handle_opened(commit).unwrap(),
-        Answer::Records(records) => machine.handle_records(records),
-        Answer::Claimed(claim) => machine.handle_claim(claim),
+        Answer::Records(records) => machine.handle_records(&records),
+        Answer::Claimed(claims) => machine.handle_claims(claims),
         Answer::Joined => machine.handle_joined(),
         Answer::Page(page) => machine.handle_page(&page),
         Answer::Written => machine.handle_written(),
@@ -326,7 +340,11 @@ fn check(scenario: &Scenario, world: &World) {
     assert!(once.is_superset(&expected.told), "skipped: {:?}", expected.told.difference(&once).collect::<Vec<_>>());
     let more: Vec<_> = once.difference(&expected.told).filter(|told| !expected.perhaps.contains(told)).collect();
     assert!(more.is_empty(), "told without being a member: {more:?}");
-    assert!(told.is_sorted_by_key(|(post, _)| *post), "out of the order of events");
+    for key in scenario.posts.iter().map(|post| post.key()) {
+        let posts: Vec<_> =
+            told.iter().map(|(post, _)| *post).filter(|post| scenario.posts[*post].key() == key).collect();
+        assert!(posts.is_sorted(), "out of the order of events");
+    }
     assert_eq!(world.buried, expected.rubbish);
     assert_eq!(world.statuses.len(), expected.published.len());
     for (event, index) in &expected.published {

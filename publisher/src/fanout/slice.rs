@@ -9,48 +9,69 @@ use peal_proto::{Template, UserId};
 use peal_store::log::{Headers, NewRecord};
 use peal_store::status::Status;
 
-use super::checkpoint::Done;
-use crate::limits;
+use super::checkpoint::{self, Done};
+use crate::limits::{self, SLICE_DONE_BYTES_MAX};
 
-/// When a slice is full; each at least 1.
+/// When a slice is full, and how many events are under way; each at least 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SliceLimits {
-    /// Notifications.
+pub struct FanoutLimits {
+    /// Notifications of a slice.
     pub notifications_max: usize,
-    /// Bytes of notifications; the notification that passes it is the last.
+    /// Bytes of notifications of a slice; the notification that passes it is the last.
     pub bytes_max: usize,
-    /// Events done with; at most 100, or the checkpoint would not fit.
+    /// Events that a slice is the last of.
     pub events_max: usize,
+    /// Events of many members that are told in turn, on each partition; at most 4, or the checkpoint would not fit.
+    pub large_max: usize,
+    /// Events that wait for others of their community while those behind them go ahead; at most 28.
+    pub held_max: usize,
 }
 
-impl Default for SliceLimits {
+impl Default for FanoutLimits {
     fn default() -> Self {
         Self {
             notifications_max: limits::SLICE_NOTIFICATIONS_MAX,
             bytes_max: limits::SLICE_BYTES_MAX,
             events_max: limits::SLICE_EVENTS_MAX,
+            large_max: limits::LARGE_EVENTS_MAX,
+            held_max: limits::HELD_EVENTS_MAX,
         }
+    }
+}
+
+impl FanoutLimits {
+    /// Within what a checkpoint holds.
+    pub(super) fn at_least_one(self) -> Self {
+        Self {
+            notifications_max: self.notifications_max.max(1),
+            bytes_max: self.bytes_max.max(1),
+            events_max: self.events_max.max(1),
+            large_max: self.large_max.clamp(1, limits::LARGE_EVENTS_MAX),
+            held_max: self.held_max.clamp(1, limits::HELD_EVENTS_MAX),
+        }
+    }
+
+    /// Notifications of one event in its turn: so much of a slice is everybody's when all have one.
+    pub(super) fn turn(&self) -> usize {
+        self.notifications_max.div_ceil(self.large_max + 1)
     }
 }
 
 /// A slice in the making.
 #[derive(Debug)]
 pub(super) struct Slice {
-    limits: SliceLimits,
+    limits: FanoutLimits,
     bytes: Vec<u8>,
     /// For whom, and where in the bytes it ends.
     ends: Vec<(UserId, usize)>,
     done: Vec<(Done, Status)>,
+    /// What they take in the checkpoint.
+    done_bytes: usize,
 }
 
 impl Slice {
-    pub(super) fn new(given: SliceLimits) -> Self {
-        let limits = SliceLimits {
-            notifications_max: given.notifications_max.max(1),
-            bytes_max: given.bytes_max.max(1),
-            events_max: given.events_max.clamp(1, limits::SLICE_EVENTS_MAX),
-        };
-        Self { limits, bytes: Vec::new(), ends: Vec::new(), done: Vec::new() }
+    pub(super) fn new(limits: FanoutLimits) -> Self {
+        Self { limits, bytes: Vec::new(), ends: Vec::new(), done: Vec::new(), done_bytes: 0 }
     }
 
     pub(super) fn push(&mut self, user: UserId, template: &Template) {
@@ -60,6 +81,8 @@ impl Slice {
 
     /// The slice is the last of this event.
     pub(super) fn finish(&mut self, done: Done, status: Status) {
+        let before = self.done.last().map(|(before, _)| before.offset);
+        self.done_bytes += checkpoint::bytes_of(before, &done);
         self.done.push((done, status));
     }
 
@@ -73,8 +96,11 @@ impl Slice {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        let Self { limits, bytes, ends, done } = self;
-        ends.len() >= limits.notifications_max || bytes.len() >= limits.bytes_max || done.len() >= limits.events_max
+        let Self { limits, bytes, ends, done, done_bytes } = self;
+        ends.len() >= limits.notifications_max
+            || bytes.len() >= limits.bytes_max
+            || done.len() >= limits.events_max
+            || *done_bytes >= SLICE_DONE_BYTES_MAX
     }
 
     /// The slice to write, its events done, and what to say of them then. Leaves an empty one, which takes no memory.

@@ -1,9 +1,10 @@
 //! One event on its way to its members: who is still to be told, and how far it is.
 
-use peal_proto::{Event, EventId, Offset, Template, UserId};
+use peal_proto::{CommunityId, Event, EventId, Offset, Template, UserId};
+use peal_store::members::{MembersPage, ScanCursor};
 use peal_store::status::Status;
 
-use super::checkpoint::{Done, Part};
+use super::checkpoint::{Done, Open, Part};
 use super::slice::Slice;
 use crate::members::{Call, Roll};
 use crate::status;
@@ -21,13 +22,57 @@ impl Work {
         self.event.event.clone()
     }
 
+    pub(super) fn open(&self) -> Open {
+        Open { offset: self.offset, part: self.part }
+    }
+
     fn told(&mut self, user: UserId) {
         let published = self.published() + 1;
-        self.part = Some(Part { offset: self.offset, last: user, published });
+        self.part = Some(Part { last: user, published });
     }
 
     fn published(&self) -> u64 {
         self.part.map_or(0, |part| part.published)
+    }
+}
+
+/// An event whose members are being read.
+pub(super) struct Reading {
+    work: Box<Work>,
+    pub(super) community: CommunityId,
+    pub(super) from: Option<ScanCursor>,
+    roll: Roll,
+}
+
+impl Reading {
+    pub(super) fn new(work: Box<Work>, community: CommunityId) -> Self {
+        Self { work, community, from: None, roll: Roll::default() }
+    }
+
+    /// Whether there are more pages.
+    pub(super) fn add(&mut self, page: &MembersPage) -> bool {
+        self.roll.add(&page.users);
+        self.from = page.next;
+        page.next.is_some()
+    }
+
+    /// Who becomes a member by it.
+    pub(super) fn joiner(&self) -> Option<UserId> {
+        self.work.event.join.map(|join| join.user)
+    }
+
+    pub(super) fn with(mut self, joiner: UserId) -> Expansion {
+        self.roll.add(&[joiner]);
+        self.expand()
+    }
+
+    pub(super) fn expand(self) -> Expansion {
+        Expansion::of(self.work, self.roll)
+    }
+
+    /// Forgets the members, to read them again later.
+    pub(super) fn put_back(self) -> Box<Work> {
+        self.work
     }
 }
 
@@ -39,8 +84,15 @@ pub(super) struct Expansion {
 }
 
 impl Expansion {
+    /// One user is told.
+    pub(super) fn to(work: Box<Work>, user: UserId) -> Self {
+        let mut roll = Roll::default();
+        roll.add(&[user]);
+        Self::of(work, roll)
+    }
+
     /// Everybody on the roll is told but who was told already, and a joiner who does not want it.
-    pub(super) fn of(work: Box<Work>, mut roll: Roll) -> Self {
+    fn of(work: Box<Work>, mut roll: Roll) -> Self {
         if let Some(join) = work.event.join.filter(|join| !join.notify_self) {
             roll.leave_out(join.user);
         }
@@ -51,25 +103,23 @@ impl Expansion {
         Self { work, template, call: roll.call() }
     }
 
-    /// Tells members until the slice is full or all are told.
-    pub(super) fn fill(&mut self, slice: &mut Slice) {
-        while !slice.is_full() {
-            let Some(user) = self.call.next() else { return };
+    /// Tells so many members, or until the slice is full or all are told; how many it were.
+    pub(super) fn fill(&mut self, slice: &mut Slice, at_most: usize) -> usize {
+        for told in 0..at_most {
+            if slice.is_full() {
+                return told;
+            }
+            let Some(user) = self.call.next() else { return told };
             slice.push(user, &self.template);
             self.work.told(user);
         }
+        at_most
     }
 
     pub(super) fn is_done(&self) -> bool {
         self.call.left() == 0
     }
 
-    /// For the checkpoint, while it is not done.
-    pub(super) fn part(&self) -> Option<Part> {
-        self.work.part
-    }
-
-    /// For the checkpoint, when it is done.
     pub(super) fn done(&self) -> Done {
         Done { offset: self.work.offset, members: self.work.published() }
     }
@@ -82,5 +132,40 @@ impl Expansion {
         } else {
             status::expanding(event, published + self.call.left(), published)
         }
+    }
+}
+
+/// An event that is told in turn with others.
+pub(super) enum Active {
+    Reading(Reading),
+    Telling(Box<Expansion>),
+}
+
+impl Active {
+    fn work(&self) -> &Work {
+        match self {
+            Self::Reading(reading) => &reading.work,
+            Self::Telling(expansion) => &expansion.work,
+        }
+    }
+
+    pub(super) fn community(&self) -> Option<CommunityId> {
+        self.work().community()
+    }
+
+    pub(super) fn open(&self) -> Open {
+        self.work().open()
+    }
+
+    /// What can be said of it, if some of it is told.
+    pub(super) fn status(&self) -> Option<Status> {
+        match self {
+            Self::Reading(_) => None,
+            Self::Telling(expansion) => Some(expansion.status()),
+        }
+    }
+
+    pub(super) fn is_telling(&self) -> bool {
+        matches!(self, Self::Telling(_))
     }
 }

@@ -8,19 +8,20 @@ use futures_util::future::try_join_all;
 use peal_proto::name::FANOUT_GROUP;
 use peal_proto::{Partition, Position, Topic};
 use peal_serve::Clock;
-use peal_store::log::{Commit, NewRecord, Reader, Record, Source, Writer};
+use peal_store::log::{Commit, NewRecord, Source, Writer};
 use peal_store::status::{Claim, State, Status};
-use peal_store::{Log, StoreError, Stores};
+use peal_store::{StoreError, Stores};
 use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
+use super::feed::Feed;
 use super::letter::Letter;
 use super::machine::{Effect, Machine};
 use super::pulse::{Beat, Pulse};
-use super::slice::SliceLimits;
-use crate::limits::{COMMIT_AGE_MAX, FENCED_AGAIN, FENCED_PAUSE, QUIET_MAX, SLICE_TURN_MAX};
+use super::slice::FanoutLimits;
+use crate::limits::{COMMIT_AGE_MAX, FENCED_AGAIN, FENCED_PAUSE, SLICE_TURN_MAX};
 
 /// The fan-out of one partition.
 pub(super) struct Worker {
@@ -31,7 +32,7 @@ pub(super) struct Worker {
     pulse: Arc<Pulse>,
     machine: Machine,
     writer: Option<Box<dyn Writer>>,
-    reader: Option<Box<dyn Reader>>,
+    feed: Option<Feed>,
     backoff: Backoff,
     /// When another writer had taken its place.
     fenced_at: Option<Duration>,
@@ -44,7 +45,7 @@ impl Worker {
         partition: Partition,
         stores: Stores,
         clock: Clock,
-        limits: SliceLimits,
+        limits: FanoutLimits,
         turns: Arc<Semaphore>,
         pulse: Arc<Pulse>,
     ) -> Self {
@@ -58,7 +59,7 @@ impl Worker {
             pulse,
             machine,
             writer: None,
-            reader: None,
+            feed: None,
             backoff,
             fenced_at: None,
             writes_fail: false,
@@ -102,7 +103,7 @@ impl Worker {
     /// whose transaction it ended itself, because it took too long, that it was fenced; until the next writer is open nobody
     /// reads what stands behind that transaction. So the first time it begins again at once, and fences whoever may be there.
     fn fenced(&mut self, error: &StoreError) -> Duration {
-        (self.writer, self.reader) = (None, None);
+        (self.writer, self.feed) = (None, None);
         let (partition, now) = (self.partition, self.clock.uptime());
         let before = self.fenced_at.replace(now);
         tracing::warn!(%partition, %error, "the fan-out begins again");
@@ -114,21 +115,20 @@ impl Worker {
         if self.backoff.failing() {
             return; // still at the step that failed
         }
-        let idle = matches!(effect, Effect::Read { .. });
+        let idle = matches!(effect, Effect::Read { waits: true, .. });
         self.pulse.set(if idle { Beat::Idle } else { Beat::Busy { since: self.clock.uptime() } });
     }
 
     async fn perform(&mut self, effect: Effect) -> Result<(), StoreError> {
         match effect {
             Effect::Open => self.open().await?,
-            Effect::Read { from } => match timeout(COMMIT_AGE_MAX, self.read(from)).await {
-                Ok(records) => self.machine.handle_records(records?),
-                Err(_) => self.machine.handle_quiet(),
-            },
-            Effect::Claim { event, origin } => {
-                let claim = self.stores.statuses.claim(&event, origin, self.clock.now()).await?;
-                count_duplicate(claim);
-                self.machine.handle_claim(claim);
+            Effect::Read { from, waits } => self.read(from, waits).await?,
+            Effect::Claim { events } => {
+                let (statuses, now) = (&self.stores.statuses, self.clock.now());
+                let claims = events.iter().map(|(event, origin)| statuses.claim(event, *origin, now));
+                let claims = try_join_all(claims).await?;
+                claims.iter().for_each(|claim| count_duplicate(*claim));
+                self.machine.handle_claims(claims);
             }
             Effect::Join { community, user } => {
                 self.stores.members.add(community, vec![user]).await?;
@@ -147,34 +147,26 @@ impl Worker {
 
     /// First the writer, which fences any other, then the commit, which nobody else can move any more.
     async fn open(&mut self) -> Result<(), StoreError> {
-        self.reader = None;
+        self.feed = None;
         self.writer = Some(self.stores.log.writer(&format!("{FANOUT_GROUP}.{}", self.partition)).await?);
         let commit = self.stores.log.committed(self.source()).await?;
         self.machine.handle_opened(commit)
     }
 
-    async fn read(&mut self, from: Position) -> Result<Vec<Record>, StoreError> {
-        let reader = match &mut self.reader {
-            Some(reader) => reader,
-            None => self.reader.insert(self.stores.log.reader(Topic::Events, self.partition, from).await?),
-        };
-        let (log, partition) = (&*self.stores.log, self.partition);
-        let records = loop {
-            tokio::select! {
-                biased;
-                records = reader.next() => break records,
-                () = has_more(log, partition, from) => {
-                    tracing::warn!(%partition, "deaf to what is in the log; listening anew");
-                    // The one before is let go of only then: while there are two, the log gives the second a connection of
-                    // its own, and what made the first deaf is left behind.
-                    *reader = log.reader(Topic::Events, partition, from).await?;
-                }
+    /// Waits for records, or takes what is at hand.
+    async fn read(&mut self, from: Position, waits: bool) -> Result<(), StoreError> {
+        let open = || Feed::open(Arc::clone(&self.stores.log), self.partition, from);
+        let feed = self.feed.get_or_insert_with(open);
+        let read = if waits { timeout(COMMIT_AGE_MAX, feed.next()).await } else { Ok(feed.at_hand()) };
+        match read {
+            Ok(Ok(records)) => self.machine.handle_records(&records),
+            Ok(Err(error)) => {
+                self.feed = None;
+                return Err(error);
             }
-        };
-        if records.is_err() {
-            self.reader = None;
+            Err(_) => self.machine.handle_quiet(),
         }
-        records
+        Ok(())
     }
 
     async fn write(&mut self, records: Vec<NewRecord>, commit: Commit) -> Result<(), StoreError> {
@@ -242,16 +234,6 @@ impl Worker {
         if failures > 0 {
             tracing::info!(partition = %self.partition, failures, "the fan-out goes on");
         }
-    }
-}
-
-/// Waits until the log has had something behind a position for a while.
-async fn has_more(log: &dyn Log, partition: Partition, from: Position) {
-    let mut looks = 0;
-    while looks < 2 {
-        sleep(QUIET_MAX).await;
-        let end = log.end(Topic::Events, partition).await;
-        looks = if end.is_ok_and(|end| end > from) { looks + 1 } else { 0 };
     }
 }
 

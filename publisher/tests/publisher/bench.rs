@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, Response};
 use peal_proto::{EventId, Partition, Position, ShardMap, Timestamp, Topic, UserId};
-use peal_publisher::{Publisher, Settings, SliceLimits};
+use peal_publisher::{FanoutLimits, Publisher, Settings};
 use peal_serve::Clock;
 use peal_store::Stores;
 use peal_store::inbox::Retention;
@@ -30,7 +30,7 @@ pub(crate) fn simulation() -> Simulation {
 
 /// Slices of ten notifications, so that few members fill many.
 pub(crate) fn settings() -> Settings {
-    let slice = SliceLimits { notifications_max: 10, ..SliceLimits::default() };
+    let slice = FanoutLimits { notifications_max: 10, ..FanoutLimits::default() };
     Settings { slice, ..Settings::default() }
 }
 

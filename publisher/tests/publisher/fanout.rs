@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use peal_proto::{CommunityId, Partition, Topic};
 use peal_store::log::{Headers, NewRecord};
+use peal_store::simulated::Store;
 use peal_store::status::State;
 use serde_json::{Value, json};
 
@@ -139,6 +140,44 @@ async fn the_status_of_a_large_event_grows_with_its_slices() {
     let (_, status) = bench.get("/v1/events/large").await;
     assert_eq!(status["state"], "expanding");
     assert_eq!((&status["members"], &status["published"]), (&json!(95), &json!(30)));
+}
+
+/// Though a second one of the large community waits as well, and all of them are on one partition.
+#[tokio::test(start_paused = true)]
+async fn small_events_go_ahead_of_large_ones() {
+    let simulation = simulation();
+    let bench = Bench::start(simulation.stores());
+    bench.fill(6, 950).await;
+    bench.fill(8, 5).await;
+    simulation.delay(Store::Log, Duration::from_millis(50));
+    bench.say(6, "large").await;
+    bench.say(6, "behind-it").await;
+    for number in 0..20 {
+        let small = format!("small-{number}");
+        bench.say(8, &small).await;
+        bench.published(&small).await;
+    }
+    let (_, large) = bench.get("/v1/events/large").await;
+    assert_eq!(large["state"], "expanding");
+    assert!((1..900).contains(&large["published"].as_u64().unwrap()), "{large}");
+    assert_eq!(bench.get("/v1/events/behind-it").await.1["state"], "accepted");
+    bench.published("behind-it").await;
+    simulation.delay(Store::Log, Duration::ZERO);
+    let records = records(&bench.stores, Topic::Notifications).await;
+    let of = |event: &'static str| {
+        records
+            .iter()
+            .filter(move |record| String::from_utf8_lossy(&record.value).contains(event))
+            .map(|record| record.key)
+    };
+    assert_eq!((of("large").count(), of("behind-it").count()), (950, 950));
+    for user in [0, 1, 949] {
+        let of_user = records.iter().filter(|record| record.key == Some(user));
+        let events: Vec<_> = of_user.filter_map(|record| serde_json::from_slice::<Value>(&record.value).ok()).collect();
+        let of_community: Vec<_> =
+            events.iter().filter(|event| event["community"] == 6).map(|event| &event["event"]).collect();
+        assert_eq!(of_community, ["large", "behind-it"], "user {user}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use peal_node::limits::Limits;
 use peal_proto::limits::INTEGER_MAX;
 use peal_proto::{CommunityId, EventId, UserId};
-use peal_publisher::SliceLimits;
+use peal_publisher::FanoutLimits;
 use peal_store::inbox::Retention;
 use peal_store::simulated::{Outage, Store};
 use rand::rngs::StdRng;
@@ -143,14 +143,16 @@ fn limits(rng: &mut StdRng) -> Limits {
     }
 }
 
-fn slice(rng: &mut StdRng) -> SliceLimits {
+fn slice(rng: &mut StdRng) -> FanoutLimits {
     if rng.random_bool(0.3) {
-        return SliceLimits::default();
+        return FanoutLimits::default();
     }
-    SliceLimits {
+    FanoutLimits {
         notifications_max: rng.random_range(1..=40),
         bytes_max: rng.random_range(200..=20_000),
         events_max: rng.random_range(1..=10),
+        large_max: rng.random_range(1..=4),
+        held_max: rng.random_range(1..=28),
     }
 }
 
