@@ -28,7 +28,7 @@ ON_SERVICES := peal-node/bin,peal-publisher/bin,peal-cluster/services
 CLUSTER := --package peal-node --package peal-publisher --package peal-cluster --bins --features $(ON_SERVICES)
 
 .PHONY: help run cluster test check bench bench-services services services-down test-services failure-table test-rust test-browser test-conformance \
-	test-failures format lint lint-services docs has-rust has-node has-chromium
+	test-producers test-failures format lint lint-services docs has-rust has-node has-producers has-chromium
 
 help: ## Say what there is
 	@echo "Peal: everybody in a community is told what happened in it, once, in order."
@@ -67,7 +67,7 @@ services: ## Start a real Kafka and a real Redis on loopback (make services BROK
 services-down: ## Stop them again
 	@services/down.sh
 
-test-services: lint-services test-conformance test-failures ## Kill Kafka, Redis, nodes and publishers for real; under 25 minutes
+test-services: lint-services test-conformance test-producers test-failures ## Kill Kafka, Redis, nodes and publishers for real; under 25 minutes
 
 # The parts of `make test` and `make check`, each of use alone.
 
@@ -82,6 +82,11 @@ test-browser: has-rust has-node has-chromium
 test-conformance: has-rust
 	@eval "$$(services/up.sh)"; trap services/down.sh EXIT; \
 		cargo test --package peal-store --features kafka,redis,conformance --test kafka --test redis
+
+# The programs of docs/producing/, with the commands of docs/producing.md.
+test-producers: has-rust has-node has-producers
+	cargo build $(CLUSTER)
+	cargo test --package peal-cluster --features services --test producers
 
 # One row: make test-failures ROWS=redis_empty
 test-failures: has-rust
@@ -119,6 +124,12 @@ has-node:
 	@command -v npm > /dev/null && node --eval 'process.exit(+(parseInt(process.versions.node) < 20))' || { \
 		echo "Node.js 20 or newer with npm is missing; only the tests of the page need it. On Debian:" >&2; \
 		echo "apt-get install nodejs npm; elsewhere: https://nodejs.org." >&2; \
+		exit 1; }
+
+has-producers:
+	@command -v javac > /dev/null && command -v mvn > /dev/null && python3 -c 'import ensurepip' 2> /dev/null || { \
+		echo "A JDK, Maven or Python with venv is missing; only the test of other producers needs all. On Debian:" >&2; \
+		echo "apt-get install default-jdk-headless maven python3-venv." >&2; \
 		exit 1; }
 
 has-chromium:

@@ -15,10 +15,12 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use metrics::counter;
+use peal_proto::shard::partition_of;
 use peal_proto::{CloseCode, DeadLetter, NodeId, Partition, Timestamp, Topic, UserId};
 use peal_serve::Clock;
 use peal_store::log::{Headers, NewRecord, Reader, Record};
 use peal_store::{StoreError, Stores};
+use serde::de::IgnoredAny;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -237,9 +239,10 @@ impl Shard {
         self.meters.read.increment(records.len() as u64);
         let (now, wall) = self.time();
         self.shared.hearing.hear(now);
+        let partitions = self.stores.log.partitions();
         for record in records {
             let offset = record.offset;
-            let input = match notification(&record) {
+            let input = match notification(&record, self.partition, partitions) {
                 Ok(_) if record.headers.canary => Input::Skipped { offset },
                 Ok(user) => {
                     let Record { headers, value, .. } = record;
@@ -391,11 +394,23 @@ async fn next_batch(reader: &mut Option<Box<dyn Reader>>) -> Result<Vec<Record>,
     }
 }
 
-/// Whose notification a record is, or why it is none. The value is sent as it is, so all that is asked of it is that a
-/// text frame can carry it.
-fn notification(record: &Record) -> Result<UserId, String> {
+/// Whose notification a record is, or why it is none. Another producer may have written it: in another partition than its
+/// user's nobody would ever read it, and a client that is sent what is no JSON object closes, comes back, and is sent it
+/// again. So that is looked at, and nothing of the value is kept.
+fn notification(record: &Record, partition: Partition, partitions: u32) -> Result<UserId, String> {
     let key = record.key.ok_or("its key is not a user")?;
     let user = UserId::new(key).map_err(|error| format!("its key is not a user: {error}"))?;
-    std::str::from_utf8(&record.value).map_err(|error| format!("its value is not UTF-8: {error}"))?;
-    Ok(user)
+    let home = partition_of(key, partitions);
+    if home != partition {
+        return Err(format!("it is for user {user}, whose partition is {home} of {partitions}, not {partition}"));
+    }
+    if record.headers.canary {
+        return Ok(user);
+    }
+    let value = std::str::from_utf8(&record.value).map_err(|error| format!("its value is not UTF-8: {error}"))?;
+    match serde_json::from_str::<IgnoredAny>(value) {
+        Ok(IgnoredAny) if value.trim_ascii_start().starts_with('{') => Ok(user),
+        Ok(IgnoredAny) => Err("its value is not a JSON object".to_owned()),
+        Err(error) => Err(format!("its value is not a JSON object: {error}")),
+    }
 }

@@ -428,19 +428,22 @@ async fn a_record_that_is_no_notification_goes_to_the_dead_letters_and_blocks_no
         headers: Headers::default(),
         value: value.into(),
     };
-    let records = vec![poison(u64::MAX, b"{}"), poison(2, b"\xff")];
+    let records =
+        vec![poison(u64::MAX, b"{}"), poison(2, b"\xff"), poison(3, b"{}"), poison(2, b"{}}"), poison(2, b"[]")];
     log.append(Topic::Notifications, records).await.unwrap();
     bench.notify([2], "behind").await;
     assert_eq!(client.notification().await.0, "behind:2");
     let mut letters = log.reader(Topic::DeadLetters, Partition::new(2), Position::START).await.unwrap();
     let mut reasons = Vec::new();
-    while reasons.len() < 2 {
+    while reasons.len() < 5 {
         for letter in letters.next().await.unwrap() {
             let letter: serde_json::Value = serde_json::from_slice(&letter.value).unwrap();
             reasons.push(letter["reason"].as_str().unwrap().to_owned());
         }
     }
     assert!(reasons[0].contains("its key is not a user") && reasons[1].contains("its value is not UTF-8"));
+    assert!(reasons[2].contains("it is for user 3, whose partition is 3 of"), "{}", reasons[2]);
+    assert!(reasons[3..].iter().all(|reason| reason.contains("its value is not a JSON object")), "{reasons:?}");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! An event: what the community service posts, and what the events log holds of it.
 //!
-//! Owns the shape and rules of both. The requests are checked here, once; behind the events log an event is trusted but
-//! for its version.
+//! Owns the shape and rules of both. Requests are checked where they are read, and events of the log again: anybody may write
+//! there. `docs/producing/event.schema.json` says the same to those who do.
 
 use std::fmt;
 use std::str::FromStr;
@@ -188,6 +188,26 @@ pub struct Event {
     pub data: Box<RawValue>,
 }
 
+/// Why what can be read is not an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidEvent {
+    /// Of another shape.
+    #[error("it is of version {given}, and this code reads version {EVENT_VERSION} only")]
+    Version {
+        /// What was given.
+        given: u32,
+    },
+    /// It is not clear who is told.
+    #[error(transparent)]
+    Audience(#[from] InvalidAudience),
+    /// A join that is for one user.
+    #[error("it is a join, and names a user instead of a community")]
+    Join,
+    /// Data of another type.
+    #[error("its data is not a JSON object")]
+    Data,
+}
+
 /// An event as it is written. Not with `serde(flatten)`, which raw values do not pass.
 #[derive(Serialize, Deserialize)]
 struct Written {
@@ -217,11 +237,21 @@ impl From<Event> for Written {
 }
 
 impl TryFrom<Written> for Event {
-    type Error = InvalidAudience;
+    type Error = InvalidEvent;
 
-    fn try_from(written: Written) -> Result<Self, InvalidAudience> {
-        let Written { version: _, event, kind, community, user, at, join, data } = written;
-        Ok(Self { event, kind, audience: Audience::of(community, user)?, at, join, data })
+    fn try_from(written: Written) -> Result<Self, InvalidEvent> {
+        let Written { version, event, kind, community, user, at, join, data } = written;
+        if version != EVENT_VERSION {
+            return Err(InvalidEvent::Version { given: version });
+        }
+        let audience = Audience::of(community, user)?;
+        if join.is_some() && matches!(audience, Audience::User(_)) {
+            return Err(InvalidEvent::Join);
+        }
+        if !data.get().starts_with('{') {
+            return Err(InvalidEvent::Data);
+        }
+        Ok(Self { event, kind, audience, at, join, data })
     }
 }
 

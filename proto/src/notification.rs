@@ -1,7 +1,7 @@
 //! A notification: the JSON object that a client gets, written once, by the fan-out worker.
 //!
 //! Only the user differs between the members of a community, so an event is made into a template once and each member
-//! costs two copies and an integer. Nobody parses the bytes again before the client does.
+//! costs two copies and an integer. Nobody reads the bytes again before the client does, but the node, whether they are JSON.
 
 use std::io::Write;
 

@@ -66,7 +66,7 @@ impl Serialize for Timestamp {
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        let time = humantime::parse_rfc3339_weak(&text).map_err(serde::de::Error::custom)?;
+        let time = humantime::parse_rfc3339(&text).map_err(serde::de::Error::custom)?;
         Ok(Self::from(time))
     }
 }
@@ -81,6 +81,17 @@ mod tests {
         let text = serde_json::to_string(&at).unwrap();
         assert_eq!(text, "\"2026-11-22T10:00:00.123Z\"");
         assert_eq!(serde_json::from_str::<Timestamp>(&text).unwrap(), at);
+    }
+
+    #[test]
+    fn a_time_is_read_in_utc_only() {
+        let read = |text: &str| serde_json::from_value::<Timestamp>(text.into()).ok().map(Timestamp::millis);
+        for same in ["2026-11-22T10:00:00Z", "2026-11-22T10:00:00.000+00:00", "2026-11-22T10:00:00.000999Z"] {
+            assert_eq!(read(same), Some(1_795_341_600_000), "{same}");
+        }
+        for other in ["2026-11-22T10:00:00", "2026-11-22 10:00:00Z", "2026-11-22T10:00:00.000+02:00"] {
+            assert_eq!(read(other), None, "{other}");
+        }
     }
 
     #[test]
