@@ -87,7 +87,7 @@ impl Fanout {
             match self.ask(member).await {
                 Ok(assigned) => return assigned,
                 Err(error) => {
-                    tracing::warn!(%error, "it is not known which partitions are this publisher's; asking again")
+                    tracing::warn!(%error, "it is not known which partitions are this publisher's; asking again");
                 }
             }
             *member = None;

@@ -58,8 +58,8 @@ pub const LARGE_EVENTS_MAX: usize = 4;
 /// waits. Each has up to 17 bytes in the checkpoint.
 pub const HELD_EVENTS_MAX: usize = 28;
 
-/// Slices written at a time for each core, …
-pub const SLICES_A_CORE: usize = 2;
+/// Slices under way at a time for each core: those that wait grow meanwhile; …
+pub const SLICES_A_CORE: usize = 1;
 
 /// … unless one has waited this long for its turn: slices that hang must not hold the others up.
 pub const SLICE_TURN_MAX: Duration = Duration::from_secs(2);

@@ -120,7 +120,8 @@ impl Agenda {
             let held = &self.held[place];
             let community = held.work.community();
             let waits = community.is_some_and(|community| waiting.contains(&community));
-            if !waits && !(held.is_large && busy.is_large_full) {
+            let is_next = !waits && (!held.is_large || !busy.is_large_full);
+            if is_next {
                 return self.held.remove(place).map(|held| Entry::Event(held.work));
             }
             waiting.extend(community);
@@ -135,7 +136,7 @@ impl Agenda {
             self.found.remove(&entry.offset());
             match entry {
                 Entry::Event(work) if waits => self.held.push_back(Held { work, is_large: false }),
-                entry => return Some(entry),
+                entry @ (Entry::Event(_) | Entry::Duplicate(_) | Entry::Poison(_)) => return Some(entry),
             }
         }
         None

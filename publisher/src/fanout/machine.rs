@@ -68,6 +68,8 @@ pub(crate) struct Machine {
     /// To be said once more, as they were perhaps not said before the start.
     again: Vec<Status>,
     agenda: Agenda,
+    /// When it was last looked, nothing more was at hand.
+    is_at_end: bool,
     /// Events under way, whose turn is next first.
     active: VecDeque<Active>,
     round: Round,
@@ -81,7 +83,7 @@ struct Round {
     of_new: usize,
     /// How many of the events under way have not had their turn.
     turns: usize,
-    /// Nothing new is at hand.
+    /// Nothing new can begin.
     is_read: bool,
 }
 
@@ -112,6 +114,7 @@ impl Machine {
             read_to: Position::START,
             again: Vec::new(),
             agenda: Agenda::default(),
+            is_at_end: false,
             active: VecDeque::new(),
             round: Round::default(),
             slice: Slice::new(limits),
@@ -152,6 +155,7 @@ impl Machine {
         self.committed = (self.resumed.reach, self.resumed.open.clone());
         self.read_to = self.resumed.read_from();
         self.agenda = Agenda::of(&self.resumed, self.limits.held_max);
+        self.is_at_end = false;
         self.again.clear();
         self.active.clear();
         self.round = Round::default();
@@ -163,6 +167,7 @@ impl Machine {
     /// The next events, in order; none if none are at hand.
     pub(crate) fn handle_records(&mut self, records: &[Record]) {
         let State::Reading { .. } = self.take() else { return };
+        self.is_at_end = records.is_empty();
         if let Some(last) = records.last() {
             self.read_to = Position::behind(last.offset);
             self.agenda.lose_before(records, self.read_to);
@@ -348,6 +353,9 @@ impl Machine {
         let (active, agenda) = (&self.active, &self.agenda);
         let is_idle = active.is_empty() && agenda.is_empty();
         let waits_for_members = self.round.is_read && !active.is_empty() && !active.iter().any(Active::is_telling);
+        if agenda.is_read() && !self.is_at_end {
+            return Some(State::Reading { waits: false });
+        }
         let is_ahead = !self.slice.is_empty() || (is_idle && self.progress() != self.committed);
         if is_ahead && (is_idle || waits_for_members) {
             return Some(self.seal());

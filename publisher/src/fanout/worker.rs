@@ -11,7 +11,7 @@ use peal_serve::Clock;
 use peal_store::log::{Commit, NewRecord, Source, Writer};
 use peal_store::status::{Claim, State, Status};
 use peal_store::{StoreError, Stores};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +29,7 @@ pub(super) struct Worker {
     stores: Stores,
     clock: Clock,
     turns: Arc<Semaphore>,
+    turn: Option<OwnedSemaphorePermit>,
     pulse: Arc<Pulse>,
     machine: Machine,
     writer: Option<Box<dyn Writer>>,
@@ -56,6 +57,7 @@ impl Worker {
             stores,
             clock,
             turns,
+            turn: None,
             pulse,
             machine,
             writer: None,
@@ -103,7 +105,7 @@ impl Worker {
     /// whose transaction it ended itself, because it took too long, that it was fenced; until the next writer is open nobody
     /// reads what stands behind that transaction. So the first time it begins again at once, and fences whoever may be there.
     fn fenced(&mut self, error: &StoreError) -> Duration {
-        (self.writer, self.feed) = (None, None);
+        (self.writer, self.feed, self.turn) = (None, None, None);
         let (partition, now) = (self.partition, self.clock.uptime());
         let before = self.fenced_at.replace(now);
         tracing::warn!(%partition, %error, "the fan-out begins again");
@@ -124,6 +126,7 @@ impl Worker {
             Effect::Open => self.open().await?,
             Effect::Read { from, waits } => self.read(from, waits).await?,
             Effect::Claim { events } => {
+                self.wait_for_turn().await;
                 let (statuses, now) = (&self.stores.statuses, self.clock.now());
                 let claims = events.iter().map(|(event, origin)| statuses.claim(event, *origin, now));
                 let claims = try_join_all(claims).await?;
@@ -155,6 +158,9 @@ impl Worker {
 
     /// Waits for records, or takes what is at hand.
     async fn read(&mut self, from: Position, waits: bool) -> Result<(), StoreError> {
+        if waits {
+            self.turn = None;
+        }
         let open = || Feed::open(Arc::clone(&self.stores.log), self.partition, from);
         let feed = self.feed.get_or_insert_with(open);
         let read = if waits { timeout(COMMIT_AGE_MAX, feed.next()).await } else { Ok(feed.at_hand()) };
@@ -170,7 +176,7 @@ impl Worker {
     }
 
     async fn write(&mut self, records: Vec<NewRecord>, commit: Commit) -> Result<(), StoreError> {
-        let _turn = timeout(SLICE_TURN_MAX, self.turns.acquire()).await;
+        self.wait_for_turn().await;
         let (source, started, notifications) = (self.source(), self.clock.uptime(), records.len());
         // Nothing is read before the writer is open; were it not, the machine would open it next.
         let Some(writer) = &mut self.writer else { return Ok(()) };
@@ -178,8 +184,17 @@ impl Worker {
         let took = self.clock.uptime().saturating_sub(started);
         metrics::histogram!("peal_fanout_slice_seconds").record(took);
         metrics::counter!("peal_fanout_notifications_total").increment(notifications as u64);
+        self.turn = None;
         self.machine.handle_written();
         Ok(())
+    }
+
+    /// Before a slice is begun, so that it grows by what comes meanwhile.
+    async fn wait_for_turn(&mut self) {
+        if self.turn.is_none() {
+            let turn = timeout(SLICE_TURN_MAX, Arc::clone(&self.turns).acquire_owned()).await;
+            self.turn = turn.ok().and_then(Result::ok);
+        }
     }
 
     async fn report(&mut self, statuses: Vec<Status>, again: bool) -> Result<(), StoreError> {
@@ -216,6 +231,7 @@ impl Worker {
 
     /// How long to wait. Only the first error in a row is logged.
     fn failed(&mut self, error: &StoreError) -> Duration {
+        self.turn = None;
         metrics::counter!("peal_fanout_retries_total").increment(1);
         let partition = self.partition;
         match error {
