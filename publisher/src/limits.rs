@@ -36,6 +36,28 @@ pub const BATCH_PART_BYTES_MAX: usize = 256 * 1024;
 /// How long a batch may be silent before the rest is no longer waited for.
 pub const BATCH_SILENCE_MAX: Duration = Duration::from_secs(15);
 
+/// Dead letters a page has when nobody asks for fewer or more.
+pub const LETTERS_A_PAGE: usize = 100;
+
+/// Dead letters a page may have: with reasons of [`REASON_CHARS_MAX`] about a megabyte.
+pub const LETTERS_A_PAGE_MAX: usize = 1_000;
+
+/// Characters of a reason in a list; errors of JSON may quote all of a value.
+pub const REASON_CHARS_MAX: usize = 500;
+
+/// Partitions that a list of dead letters reads at once. The log holds up to a megabyte for each.
+pub const LETTERS_PARTITIONS_AT_ONCE: usize = 16;
+
+/// How long the log may take to show more of a partition that seems to have more. It is waited for in vain where the last
+/// records are past retention, so it is short, and yet ten times what Kafka takes for records that are there.
+pub const LETTERS_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// How long a page of dead letters is read before it is answered as far as it is. Three such waits, and under [`STORE_TIMEOUT`].
+pub const LETTERS_PAGE_TIME: Duration = Duration::from_secs(3);
+
+/// Requests that may be reading dead letters: each that reads a partition beside another costs a consumer of Kafka.
+pub const LETTERS_INFLIGHT_REQUESTS_MAX: usize = 4;
+
 /// Notifications of one slice: enough that a commit's fsync or transaction is shared by many, few enough that a crash
 /// repeats little.
 pub const SLICE_NOTIFICATIONS_MAX: usize = 1_000;
