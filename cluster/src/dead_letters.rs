@@ -103,9 +103,13 @@ fn shown(letter: &ShownLetter) -> Vec<String> {
         Err(_) => content.value.escape_ascii().to_string(),
     };
     let (topic, partition, offset, key) = (content.topic, content.partition, content.offset, key_of(content.key));
+    let bytes = match content.cut_from {
+        None => format!("{} bytes", content.value.len()),
+        Some(bytes) => format!("{bytes} bytes, of which the first {} are kept", content.value.len()),
+    };
     vec![
         format!("dead letter {letter}: {}", printable(&content.reason)),
-        format!("from {topic}/{partition} at {offset}, {key}, {} bytes:", content.value.len()),
+        format!("from {topic}/{partition} at {offset}, {key}, {bytes}:"),
         held,
     ]
 }

@@ -11,14 +11,14 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::cursor::decimal;
 use crate::id::{Offset, Partition};
-use crate::limits::INTEGER_MAX;
+use crate::limits::{INTEGER_MAX, LETTER_REASON_CHARS_MAX, LETTER_VALUE_BYTES_MAX};
 use crate::name::Topic;
 
 /// The value of a record in [`Topic::DeadLetters`], a JSON object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "Written", try_from = "Written")]
 pub struct DeadLetter {
-    /// What is wrong with the record, for a person.
+    /// What is wrong with the record, for a person; cut at [`LETTER_REASON_CHARS_MAX`].
     pub reason: String,
     /// The topic it stands in.
     pub topic: Topic,
@@ -28,8 +28,10 @@ pub struct DeadLetter {
     pub offset: Offset,
     /// Its key; `None` when that is no number.
     pub key: Option<u64>,
-    /// Its value, as it was.
+    /// Its value, as it was; cut at [`LETTER_VALUE_BYTES_MAX`], or the letter might be too large for the log itself.
     pub value: Bytes,
+    /// How many bytes the value had, when it was cut.
+    pub cut_from: Option<u64>,
 }
 
 /// A letter as it is written: a value that is text as it is, any other in hexadecimal digits.
@@ -44,6 +46,8 @@ struct Written {
     value: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     value_hex: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cut_from: Option<u64>,
 }
 
 /// Why a JSON object is not a dead letter.
@@ -74,7 +78,10 @@ impl DeadLetter {
         key: Option<u64>,
         value: &[u8],
     ) -> Self {
-        Self { reason, topic, partition, offset, key, value: Bytes::copy_from_slice(value) }
+        let kept = kept(value);
+        let cut_from = (kept.len() < value.len()).then_some(value.len() as u64);
+        let value = Bytes::copy_from_slice(kept);
+        Self { reason: cut(reason), topic, partition, offset, key, value, cut_from }
     }
 
     /// The JSON object.
@@ -86,12 +93,12 @@ impl DeadLetter {
 
 impl From<DeadLetter> for Written {
     fn from(letter: DeadLetter) -> Self {
-        let DeadLetter { reason, topic, partition, offset, key, value } = letter;
+        let DeadLetter { reason, topic, partition, offset, key, value, cut_from } = letter;
         let (value, value_hex) = match std::str::from_utf8(&value) {
             Ok(text) => (Some(text.to_owned()), None),
             Err(_) => (None, Some(hex(&value))),
         };
-        Self { reason, topic: topic.name().to_owned(), partition, offset, key, value, value_hex }
+        Self { reason, topic: topic.name().to_owned(), partition, offset, key, value, value_hex, cut_from }
     }
 }
 
@@ -99,7 +106,7 @@ impl TryFrom<Written> for DeadLetter {
     type Error = InvalidLetter;
 
     fn try_from(written: Written) -> Result<Self, InvalidLetter> {
-        let Written { reason, topic: given, partition, offset, key, value, value_hex } = written;
+        let Written { reason, topic: given, partition, offset, key, value, value_hex, cut_from } = written;
         let value = match (value, value_hex) {
             (Some(text), None) => text.into(),
             (None, Some(digits)) => unhex(&digits).ok_or(InvalidLetter::Hex)?.into(),
@@ -107,8 +114,24 @@ impl TryFrom<Written> for DeadLetter {
         };
         let topic = Topic::ALL.into_iter().find(|topic| topic.name() == given);
         let topic = topic.ok_or(InvalidLetter::Topic { given })?;
-        Ok(Self { reason, topic, partition, offset, key, value })
+        Ok(Self { reason: cut(reason), topic, partition, offset, key, value, cut_from })
     }
+}
+
+/// What is kept of a value; text stays text.
+fn kept(value: &[u8]) -> &[u8] {
+    match std::str::from_utf8(value) {
+        Ok(text) => &value[..text.floor_char_boundary(LETTER_VALUE_BYTES_MAX)],
+        Err(_) => &value[..value.len().min(LETTER_VALUE_BYTES_MAX)],
+    }
+}
+
+fn cut(mut reason: String) -> String {
+    if let Some((end, _)) = reason.char_indices().nth(LETTER_REASON_CHARS_MAX) {
+        reason.truncate(end);
+        reason.push('…');
+    }
+    reason
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -204,6 +227,23 @@ mod tests {
                 assert_eq!(serde_json::from_slice::<DeadLetter>(&letter.to_json()).unwrap(), letter);
             }
         }
+    }
+
+    #[test]
+    fn a_letter_of_a_large_record_is_cut_and_fits_into_the_log() {
+        const RECORD_BYTES_MAX: usize = 1_000_000; // librdkafka's message.max.bytes
+        for value in [vec![0xff; 3_000_000], vec![1; 3_000_000], "ä".repeat(1_500_000).into_bytes()] {
+            let reason = "\u{1}".repeat(1_000_000);
+            let letter = DeadLetter::new(reason, Topic::Events, Partition::new(3), Offset::new(5), None, &value);
+            let json = letter.to_json();
+            assert!(json.len() < RECORD_BYTES_MAX, "{} bytes", json.len());
+            let read: DeadLetter = serde_json::from_slice(&json).unwrap();
+            assert_eq!((read.cut_from, read.value.len()), (Some(3_000_000), LETTER_VALUE_BYTES_MAX));
+            assert!(value.starts_with(&read.value));
+        }
+        let odd = format!("x{}", "ä".repeat(LETTER_VALUE_BYTES_MAX));
+        assert!(text(odd.as_bytes()).contains(r#""value":"xää"#), "text is no longer text");
+        assert_eq!(letter(&[b'x'; LETTER_VALUE_BYTES_MAX]).cut_from, None);
     }
 
     #[test]

@@ -13,9 +13,9 @@ use peal_store::{Log, StoreError};
 use serde::Serialize;
 use tokio::time::{sleep, timeout};
 
-use crate::limits::{LETTERS_PAGE_TIME, LETTERS_PARTITIONS_AT_ONCE, LETTERS_WAIT_MAX, REASON_CHARS_MAX};
+use crate::limits::{LETTERS_PAGE_TIME, LETTERS_PARTITIONS_AT_ONCE, LETTERS_WAIT_MAX};
 
-/// A letter as it is listed: without its value, and with no more of the reason than a line has room for.
+/// A letter as it is listed: without its value.
 #[derive(Debug, Serialize)]
 pub(crate) struct Listed {
     letter: LetterId,
@@ -24,18 +24,15 @@ pub(crate) struct Listed {
     partition: Partition,
     offset: Offset,
     key: Option<u64>,
-    /// Of the value.
-    bytes: usize,
+    /// Of the value, as it was.
+    bytes: u64,
 }
 
 impl Listed {
     fn of(id: LetterId, letter: DeadLetter) -> Self {
-        let DeadLetter { mut reason, topic, partition, offset, key, value } = letter;
-        if let Some((end, _)) = reason.char_indices().nth(REASON_CHARS_MAX) {
-            reason.truncate(end);
-            reason.push('…');
-        }
-        Self { letter: id, reason, topic: topic.name(), partition, offset, key, bytes: value.len() }
+        let DeadLetter { reason, topic, partition, offset, key, value, cut_from } = letter;
+        let bytes = cut_from.unwrap_or(value.len() as u64);
+        Self { letter: id, reason, topic: topic.name(), partition, offset, key, bytes }
     }
 }
 
@@ -122,13 +119,9 @@ pub(crate) async fn letter(log: &dyn Log, id: LetterId) -> Result<Option<DeadLet
 
 /// The letter that a record is. What is none is made one about itself, so that it is seen.
 fn letter_of(LetterId { partition, offset }: LetterId, record: Record) -> DeadLetter {
-    serde_json::from_slice(&record.value).unwrap_or_else(|error| DeadLetter {
-        reason: format!("it is not a dead letter: {error}"),
-        topic: Topic::DeadLetters,
-        partition,
-        offset,
-        key: record.key,
-        value: record.value,
+    serde_json::from_slice(&record.value).unwrap_or_else(|error| {
+        let reason = format!("it is not a dead letter: {error}");
+        DeadLetter::new(reason, Topic::DeadLetters, partition, offset, record.key, &record.value)
     })
 }
 
@@ -138,19 +131,25 @@ pub(crate) enum NoReplay {
     /// Nobody reads its topic.
     #[error("it is of {0}, and only what is of {events} or {notifications} can be processed", events = Topic::Events, notifications = Topic::Notifications)]
     Topic(Topic),
-    /// The record can't be made again.
+    /// Whom the record is for is not known.
     #[error(
         "its record had no number as its key, and the key says whom it is for; post what it should have said instead"
     )]
     Key,
+    /// Not all of the record is kept.
+    #[error("only the beginning of its {0} bytes is kept; the record itself may still be in the log")]
+    Cut(u64),
 }
 
 /// The record of a letter, as it was.
 pub(crate) fn record_of(letter: DeadLetter) -> Result<(Topic, NewRecord), NoReplay> {
-    let DeadLetter { topic, partition, key, value, .. } = letter;
+    let DeadLetter { topic, partition, key, value, cut_from, .. } = letter;
     match topic {
         Topic::Events | Topic::Notifications => {}
         Topic::Receipts | Topic::DeadLetters => return Err(NoReplay::Topic(topic)),
+    }
+    if let Some(bytes) = cut_from {
+        return Err(NoReplay::Cut(bytes));
     }
     let key = key.ok_or(NoReplay::Key)?;
     Ok((topic, NewRecord { partition, key, headers: Headers::default(), value }))

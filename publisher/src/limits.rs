@@ -39,11 +39,8 @@ pub const BATCH_SILENCE_MAX: Duration = Duration::from_secs(15);
 /// Dead letters a page has when nobody asks for fewer or more.
 pub const LETTERS_A_PAGE: usize = 100;
 
-/// Dead letters a page may have: with reasons of [`REASON_CHARS_MAX`] about a megabyte.
+/// Dead letters a page may have: about a megabyte when all reasons are long.
 pub const LETTERS_A_PAGE_MAX: usize = 1_000;
-
-/// Characters of a reason in a list; errors of JSON may quote all of a value.
-pub const REASON_CHARS_MAX: usize = 500;
 
 /// Partitions that a list of dead letters reads at once. The log holds up to a megabyte for each.
 pub const LETTERS_PARTITIONS_AT_ONCE: usize = 16;

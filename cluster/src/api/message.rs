@@ -73,7 +73,7 @@ pub struct Letters {
 pub struct ListedLetter {
     /// Its id.
     pub letter: LetterId,
-    /// What is wrong, cut where it is long.
+    /// What is wrong.
     pub reason: String,
     /// Where its record stands.
     pub topic: String,
