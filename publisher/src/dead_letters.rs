@@ -6,9 +6,10 @@
 use std::pin::pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use peal_proto::{DeadLetter, LetterId, Offset, Partition, Position, Topic};
-use peal_store::log::{Headers, NewRecord, Record};
+use peal_store::log::{Headers, NewRecord, Reader, Record};
 use peal_store::{Log, StoreError};
 use serde::Serialize;
 use tokio::time::{sleep, timeout};
@@ -88,17 +89,29 @@ async fn read(log: Arc<dyn Log>, from: LetterId, limit: usize) -> Result<Read, S
     if position < end {
         let mut reader = log.reader(Topic::DeadLetters, partition, position).await?;
         while position < end && listed.len() < limit {
-            // Before the end may lie what nobody can read: records past retention, and the marks of transactions.
-            let Ok(records) = timeout(LETTERS_WAIT_MAX, reader.next()).await else { break };
-            for record in records? {
+            for record in next(&*log, partition, &mut *reader).await? {
                 position = Position::behind(record.offset);
                 let id = LetterId { partition, offset: record.offset };
-                listed.push(Listed::of(id, letter_of(id, record)));
+                if !record.headers.canary {
+                    listed.push(Listed::of(id, letter_of(id, record)));
+                }
             }
         }
     }
     let next = LetterId { partition: Partition::new(partition.get() + 1), offset: Offset::new(0) };
     Ok(Read { listed, next })
+}
+
+/// The next records. Where the log ends behind the last one that can be read (the others are past retention, or marks of
+/// transactions) none would come, and who waits could not tell that from a log that is slow: so a canary is sent after them,
+/// which comes when all before it have. From then on the partition ends with a record.
+async fn next(log: &dyn Log, partition: Partition, reader: &mut dyn Reader) -> Result<Vec<Record>, StoreError> {
+    if let Ok(records) = timeout(LETTERS_WAIT_MAX, reader.next()).await {
+        return records;
+    }
+    let headers = Headers { canary: true, ..Headers::default() };
+    log.append(Topic::DeadLetters, vec![NewRecord { partition, key: 0, headers, value: Bytes::new() }]).await?;
+    reader.next().await
 }
 
 fn following(id: LetterId) -> LetterId {
@@ -112,8 +125,8 @@ pub(crate) async fn letter(log: &dyn Log, id: LetterId) -> Result<Option<DeadLet
         return Ok(None);
     }
     let mut reader = log.reader(Topic::DeadLetters, partition, Position::at(offset)).await?;
-    let Ok(records) = timeout(LETTERS_WAIT_MAX, reader.next()).await else { return Ok(None) };
-    let first = records?.into_iter().next().filter(|record| record.offset == offset);
+    let first = next(log, partition, &mut *reader).await?.into_iter().next();
+    let first = first.filter(|record| record.offset == offset && !record.headers.canary);
     Ok(first.map(|record| letter_of(id, record)))
 }
 

@@ -45,8 +45,8 @@ pub const LETTERS_A_PAGE_MAX: usize = 1_000;
 /// Partitions that a list of dead letters reads at once. The log holds up to a megabyte for each.
 pub const LETTERS_PARTITIONS_AT_ONCE: usize = 16;
 
-/// How long the log may take to show more of a partition that seems to have more. It is waited for in vain where the last
-/// records are past retention, so it is short, and yet ten times what Kafka takes for records that are there.
+/// How long the log may take to show more of a partition that seems to have more, before a canary is sent after it: ten times
+/// what Kafka takes for records that are there.
 pub const LETTERS_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// How long a page of dead letters is read before it is answered as far as it is. Three such waits, and under [`STORE_TIMEOUT`].

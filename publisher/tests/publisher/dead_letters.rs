@@ -208,14 +208,34 @@ async fn records_past_retention_and_marks_of_transactions_hold_up_a_list_but_hid
     let marked = vec![letter(99, Topic::Events, Some(7), b"new")];
     let mut writer = bench.stores.log.writer("test").await.unwrap();
     writer.write(Topic::DeadLetters, marked, source, commit).await.unwrap();
-    let end = bench.stores.log.end(Topic::DeadLetters, Partition::new(99)).await.unwrap();
-    assert_eq!(end, Position::at(Offset::new(4)), "there is no mark");
+    let behind = bench.stores.log.end(Topic::DeadLetters, Partition::new(99)).await.unwrap();
+    assert_eq!(behind, Position::at(Offset::new(4)), "there is no mark");
 
     let mut expected: Vec<_> = (0..100).step_by(10).flat_map(|p| [format!("{p}-0"), format!("{p}-1")]).collect();
     expected.push("99-2".to_owned());
-    assert_eq!(walk(&bench, 1_000).await, expected);
     let (ids, next) = page(&bench, "").await; // and not that the log is late
     assert!(next.is_some() && ids.len() >= 2, "{ids:?} and {next:?}");
+    assert_eq!(walk(&bench, 1_000).await, expected);
+    let end = bench.stores.log.end(Topic::DeadLetters, Partition::new(1)).await.unwrap();
+    assert_eq!(page(&bench, "limit=1000").await, (expected, None), "it is waited for in vain again");
+    is_refused(&bench.get(&format!("{PATH}/1-2")).await, 404, "there is no dead letter 1-2"); // it is a canary
+    assert_eq!(bench.stores.log.end(Topic::DeadLetters, Partition::new(1)).await.unwrap(), end, "another canary");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_is_slow_hides_no_letter() {
+    let simulation = simulation();
+    let bench = Bench::start(simulation.stores());
+    let last = PARTITIONS - 1;
+    append(&bench.stores, vec![letter(last, Topic::Events, Some(7), b"rubbish")]).await;
+    simulation.delay(Store::Log, Duration::from_millis(700));
+    for _ in 0..20 {
+        let (status, page) = bench.get(&format!("{PATH}?from={last}-0")).await;
+        assert_eq!((status, page["letters"].as_array().unwrap().len()), (200, 1), "a letter is hidden");
+        assert_eq!(bench.get(&format!("{PATH}/{last}-0")).await.0, 200, "a letter is hidden");
+    }
+    let end = bench.stores.log.end(Topic::DeadLetters, Partition::new(last)).await.unwrap();
+    assert!(end > Position::at(Offset::new(1)), "it was never so slow that a canary was sent");
 }
 
 #[tokio::test(start_paused = true)]
