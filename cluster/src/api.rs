@@ -16,7 +16,7 @@ use hyper::{Method, Request, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use peal_proto::{CommunityId, EventId, UserId};
+use peal_proto::{CommunityId, EventId, LetterId, UserId};
 use peal_store::status::Status;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,8 +25,8 @@ use tokio::time::timeout;
 pub use self::base::{BaseUrl, InvalidUrl};
 pub use self::error::{ApiError, Refusal};
 use self::message::{Accepted, Listed};
-pub use self::message::{Change, Changed, Join, Location, Post};
-use crate::limits::{ANSWER_BYTES_MAX, CONNECT_TIMEOUT, REQUEST_TIMEOUT};
+pub use self::message::{Change, Changed, Join, Letters, ListedLetter, Location, Post, Replayed, ShownLetter};
+use crate::limits::{ANSWER_BYTES_MAX, CONNECT_TIMEOUT, LETTERS_A_PAGE, REQUEST_TIMEOUT};
 
 /// A handle on the publisher; cheap to clone, connections are shared.
 #[derive(Debug, Clone)]
@@ -110,6 +110,32 @@ impl Api {
             page = listed.next;
         }
         Ok(members)
+    }
+
+    /// A page of dead letters: the first, or from the id on that the page before gave.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn letters(&self, from: Option<LetterId>) -> Result<Letters, ApiError> {
+        let from = from.map(|from| format!("&from={from}")).unwrap_or_default();
+        self.send(Method::GET, &format!("/v1/dead-letters?limit={LETTERS_A_PAGE}{from}"), None).await
+    }
+
+    /// A dead letter.
+    ///
+    /// # Errors
+    /// [`ApiError`]; a problem with status 404 when there is none of this id.
+    pub async fn letter(&self, id: LetterId) -> Result<ShownLetter, ApiError> {
+        self.send(Method::GET, &format!("/v1/dead-letters/{id}"), None).await
+    }
+
+    /// Appends the record of a dead letter again to the topic it came from.
+    ///
+    /// # Errors
+    /// [`ApiError`]. Unless it is a [`ApiError::Problem`] that is final, it may have been appended: an event is told once all
+    /// the same, a notification once more.
+    pub async fn replay(&self, id: LetterId) -> Result<Replayed, ApiError> {
+        self.send(Method::POST, &format!("/v1/dead-letters/{id}/replay"), None).await
     }
 
     /// Which node owns a user.

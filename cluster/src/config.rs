@@ -4,6 +4,7 @@
 //! business of the module of the same name.
 
 pub mod bench;
+pub mod dead_letters;
 pub mod events;
 pub mod listen;
 pub mod members;
@@ -72,6 +73,9 @@ pub enum Command {
     /// Count, list, add or remove the members of a community
     #[command(long_about = members::ABOUT)]
     Members(members::Members),
+    /// List, show or replay what could not be processed
+    #[command(long_about = dead_letters::ABOUT)]
+    DeadLetters(dead_letters::DeadLetters),
     /// Print what a user is told, as it happens
     #[command(long_about = listen::ABOUT)]
     Listen(listen::Listen),
@@ -114,9 +118,12 @@ pub fn read() -> Command {
         Command::Bench(bench) => ("bench", bench.faults()),
         #[cfg(feature = "services")]
         Command::Topics(_) => return command,
-        Command::Join(_) | Command::Post(_) | Command::Event(_) | Command::Listen(_) | Command::Floor(_) => {
-            return command;
-        }
+        Command::Join(_)
+        | Command::Post(_)
+        | Command::Event(_)
+        | Command::DeadLetters(_)
+        | Command::Listen(_)
+        | Command::Floor(_) => return command,
     };
     if !faults.is_empty() {
         refuse(name, &faults);

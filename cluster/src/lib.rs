@@ -9,6 +9,7 @@ pub mod config;
 pub mod up;
 
 pub mod api;
+pub mod dead_letters;
 pub mod events;
 pub mod members;
 #[cfg(feature = "services")]

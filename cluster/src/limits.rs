@@ -26,6 +26,12 @@ pub const MEMBERS_SHOWN: usize = 20;
 /// Members that one command lists: their ids are sorted in memory, 8 bytes each.
 pub const MEMBERS_LISTED_MAX: u64 = 10_000_000;
 
+/// Dead letters asked for at a time; the publisher gives no more.
+pub const LETTERS_A_PAGE: usize = 1_000;
+
+/// Dead letters that one command replays without being told which: their ids are kept in memory, 16 bytes each.
+pub const LETTERS_REPLAYED_MAX: usize = 100_000;
+
 /// From opening a socket to its hello. A node gives up at the same time.
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 

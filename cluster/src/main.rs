@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use peal_cluster::config::{self, Command};
-use peal_cluster::{bench, events, listen, members, output, up};
+use peal_cluster::{bench, dead_letters, events, listen, members, output, up};
 use tokio::runtime::{Builder, Runtime};
 
 #[global_allocator]
@@ -30,6 +30,7 @@ fn run(command: Command) -> Result<()> {
         Command::Post(post) => client()?.block_on(events::post(&post))?,
         Command::Event(event) => client()?.block_on(events::show(&event))?,
         Command::Members(members) => client()?.block_on(members::run(&members))?,
+        Command::DeadLetters(letters) => client()?.block_on(dead_letters::run(&letters))?,
         Command::Listen(listen) => client()?.block_on(listen::run(&listen))?,
         #[cfg(feature = "services")]
         Command::Topics(topics) => client()?.block_on(peal_cluster::topics::run(&topics))?,

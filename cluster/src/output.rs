@@ -48,3 +48,23 @@ pub fn is_terminal() -> bool {
 pub fn is_coloured() -> bool {
     is_terminal() && !config::no_color()
 }
+
+/// Text of strangers for a line: a poster must not steer the terminal of a reader. Control characters are written as JSON writes them, those that only
+/// lay JSON out as blanks.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\r' | '\t' => out.push(' '),
+            c if c.is_control() || is_reordering(c) => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// The characters that turn the direction of text, which can make a line read as another (Unicode TR 36).
+fn is_reordering(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}

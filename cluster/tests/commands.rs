@@ -6,6 +6,9 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use peal_cluster::child::Recipe;
+use peal_proto::{Partition, Topic};
+use peal_store::embedded::{self, Settings};
+use peal_store::log::{Headers, NewRecord};
 use tempfile::TempDir;
 
 const PEAL: &str = env!("CARGO_BIN_EXE_peal");
@@ -81,6 +84,71 @@ async fn who_listens_sees_what_is_posted_and_goes_on_where_it_stopped() {
     assert!(status.contains("published to 5 members") && status.starts_with("e2: community.posted"), "{status}");
 }
 
+/// Writes to the events log what no publisher would; the cluster must not run.
+async fn write_events(recipe: &Recipe, values: &[&'static [u8]]) {
+    let store = embedded::open(&recipe.data, Settings::default()).unwrap();
+    let record = |value: &&'static [u8]| NewRecord {
+        partition: Partition::new(0),
+        key: 0,
+        headers: Headers::default(),
+        value: (*value).into(),
+    };
+    store.stores().log.append(Topic::Events, values.iter().map(record).collect()).await.unwrap();
+}
+
+/// Waits until everything that was posted to community 0 before is told, or was found to be no event.
+fn settle(place: &Place, event: &str) {
+    place.says(&["post", "0", "k", "--event", event]);
+    place.says(&["listen", "42", "--count", "1"]);
+}
+
+#[tokio::test]
+async fn dead_letters_are_listed_shown_and_replayed() {
+    let mut place = Place::new();
+    let recipe = place.recipe();
+    write_events(&recipe, &[b"rubbish", b"\xff\x1b"]).await;
+    let _cluster = recipe.start().await.unwrap();
+    place.url = Some(recipe.url().to_string());
+    place.says(&["members", "0", "add", "42"]);
+    settle(&place, "e1");
+
+    let list = place.says(&["dead-letters", "list"]);
+    let (first, second) = list.split_once('\n').unwrap();
+    assert!(first.starts_with("0-0  peal.events/0 at 0, key 0, 7 bytes: it is not an event: expected value"), "{list}");
+    assert!(second.starts_with("0-1  peal.events/0 at 1, key 0, 2 bytes: it is not an event"), "{list}");
+    let list = place.says(&["dead-letters", "list", "--json"]);
+    let ids = list.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["letter"].take());
+    assert_eq!(ids.collect::<Vec<_>>(), ["0-0", "0-1"]);
+    let shown = place.says(&["dead-letters", "show", "0-1"]);
+    assert!(shown.ends_with("\nfrom peal.events/0 at 1, key 0, 2 bytes:\n\\xff\\x1b"), "{shown}");
+    let shown = place.says(&["dead-letters", "show", "0-0", "--json"]);
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!((&shown["letter"], &shown["value"]), (&"0-0".into(), &"rubbish".into()));
+
+    assert_eq!(place.says(&["dead-letters", "replay", "0-1"]), "0-1 stands again in peal.events/0 at 3");
+    settle(&place, "e2");
+    let stand = "0-0 stands again in peal.events/0 at 5\n0-1 stands again in peal.events/0 at 6\n0-2 stands again in \
+                 peal.events/0 at 7";
+    assert_eq!(place.says(&["dead-letters", "replay", "--all"]), stand);
+    settle(&place, "e3");
+    assert_eq!(place.says(&["dead-letters", "list"]).lines().count(), 6, "those of the replays are not there");
+
+    let (complaint, code) = place.complains(&["dead-letters", "show", "0-99"]);
+    assert!(
+        complaint.starts_with("peal: There is no such thing here (404): there is no dead letter 0-99"),
+        "{complaint}"
+    );
+    assert_eq!((complaint.lines().count(), code), (1, 1));
+    let output = place.run(&["dead-letters", "replay", "0-99", "0-0"]);
+    assert_eq!(
+        (text(&output.stdout).as_str(), output.status.code()),
+        ("0-0 stands again in peal.events/0 at 9", Some(1))
+    );
+    let complaint = text(&output.stderr);
+    assert!(complaint.contains("there is no dead letter 0-99"), "{complaint}");
+    assert!(complaint.ends_with("\npeal: 1 of 2 dead letters were not replayed"), "{complaint}");
+}
+
 #[tokio::test]
 async fn a_problem_is_one_line() {
     let mut place = Place::new();
@@ -99,7 +167,9 @@ async fn a_problem_is_one_line() {
 #[test]
 fn a_cluster_that_does_not_run_is_said_with_how_to_start_one() {
     let place = Place { url: Some("http://127.0.0.1:1".to_owned()), ..Place::new() };
-    for words in [&["join", "7", "42"][..], &["listen", "42"], &["members", "7"], &["event", "e"]] {
+    for words in
+        [&["join", "7", "42"][..], &["listen", "42"], &["members", "7"], &["event", "e"], &["dead-letters", "list"]]
+    {
         let (complaint, code) = place.complains(words);
         assert!(complaint.contains("no cluster answers at http://127.0.0.1:1 (connection refused)"), "{complaint}");
         assert!(complaint.contains("`peal up`"), "{complaint}");
@@ -154,6 +224,15 @@ fn what_makes_no_sense_is_a_usage_fault_that_says_everything_at_once() {
     assert!(complaint.contains("6 or 8 would") && complaint.contains("--advertise"), "{complaint}");
     assert!(complaint.contains("Usage: peal up"), "{complaint}");
     assert_eq!(code, 2);
+    for (words, part) in [
+        (&["replay"][..], "<ID>"),
+        (&["replay", "--all", "7-0"], "cannot be used with"),
+        (&["show", "7.0"], "the id of a dead letter is <partition>-<offset>, such as 7-0"),
+    ] {
+        let (complaint, code) = place.complains(&[&["dead-letters"], words].concat());
+        assert!(complaint.contains(part), "{complaint}");
+        assert_eq!(code, 2);
+    }
     let (complaint, code) = place.complains(&["join", "7", "9007199254740992"]);
     assert!(complaint.contains("a user must be an integer from 0 to 9007199254740991"), "{complaint}");
     assert_eq!(code, 2);

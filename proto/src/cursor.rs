@@ -86,7 +86,7 @@ fn parse(text: &str) -> Option<Cursor> {
 }
 
 /// Digits only, no leading zero: one spelling a number.
-fn decimal(text: &str) -> Option<u64> {
+pub(crate) fn decimal(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let canonical = text == "0" || !text.starts_with('0');
     if digits && canonical { text.parse().ok() } else { None }

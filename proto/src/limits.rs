@@ -13,6 +13,13 @@ pub const KIND_CHARS_MAX: usize = 64;
 /// Bytes of one event's request body; also what one socket frame may carry of it.
 pub const EVENT_BYTES_MAX: usize = 64 * 1024;
 
+/// Bytes of a record's value that its dead letter keeps: twice an event, and in JSON, where a byte takes six at worst, less than
+/// the megabyte that a record may have in Kafka.
+pub const LETTER_VALUE_BYTES_MAX: usize = 128 * 1024;
+
+/// Characters of a dead letter's reason; errors of JSON may quote all of a value.
+pub const LETTER_REASON_CHARS_MAX: usize = 500;
+
 /// Bytes of one frame from a client: an ack is under 64.
 pub const CLIENT_FRAME_BYTES_MAX: usize = 1024;
 

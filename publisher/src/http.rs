@@ -3,6 +3,7 @@
 //! What stands in a request is checked where its type lives; how problems and bodies read is `peal_serve`'s business.
 
 mod batch;
+mod dead_letters;
 mod events;
 mod members;
 mod page;
@@ -33,6 +34,9 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/communities/{community}/members/{user}", put(members::add).delete(members::remove))
         .route("/v1/events:batch", post(batch::post))
         .route("/v1/events/{event}", get(events::status))
+        .route("/v1/dead-letters", get(dead_letters::list))
+        .route("/v1/dead-letters/{letter}", get(dead_letters::show))
+        .route("/v1/dead-letters/{letter}/replay", post(dead_letters::replay))
         .route("/v1/locate", locate(app.map.clone()))
         .method_not_allowed_fallback(method_not_allowed)
         // Pages of other origins post and ask as well; who may is a token's business, not an origin's.

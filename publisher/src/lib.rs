@@ -2,13 +2,14 @@
 //!
 //! The modules stand in the order of the data: an event is taken in ([`ingest`]: durable, then answered), told to the
 //! [`members`] of its community by the [`fanout`] (exactly once into the notification log), and its poster can ask how far
-//! it is ([`status`]). Who is online, and how a notification reaches them, is the node's business.
+//! it is ([`status`]). What can't be processed is kept, and can be replayed ([`dead_letters`]). Who is online, and how a notification reaches them, is the node's business.
 
 mod ingest;
 
 mod fanout;
 mod members;
 
+mod dead_letters;
 mod status;
 
 mod http;
@@ -46,6 +47,8 @@ struct App {
     ingest: Ingest,
     /// For requests that change members: not those of events, or members that hang would keep events out.
     members_seats: Seats,
+    /// For requests that read dead letters.
+    letters_seats: Seats,
     fanout: Fanout,
 }
 
@@ -55,8 +58,9 @@ impl Publisher {
     pub fn new(stores: Stores, map: watch::Receiver<Arc<ShardMap>>, clock: Clock, settings: Settings) -> Self {
         let ingest = Ingest::new(stores.clone(), clock.clone(), &settings);
         let members_seats = Seats::new(limits::MEMBERS_INFLIGHT_REQUESTS_MAX, 0);
+        let letters_seats = Seats::new(limits::LETTERS_INFLIGHT_REQUESTS_MAX, 0);
         let fanout = Fanout::new(stores.clone(), clock.clone(), settings.slice);
-        Self { app: Arc::new(App { stores, clock, map, ingest, members_seats, fanout }) }
+        Self { app: Arc::new(App { stores, clock, map, ingest, members_seats, letters_seats, fanout }) }
     }
 
     /// The HTTP interface, to be served by [`peal_serve::serve`].

@@ -36,6 +36,25 @@ pub const BATCH_PART_BYTES_MAX: usize = 256 * 1024;
 /// How long a batch may be silent before the rest is no longer waited for.
 pub const BATCH_SILENCE_MAX: Duration = Duration::from_secs(15);
 
+/// Dead letters a page has when nobody asks for fewer or more.
+pub const LETTERS_A_PAGE: usize = 100;
+
+/// Dead letters a page may have: about a megabyte when all reasons are long.
+pub const LETTERS_A_PAGE_MAX: usize = 1_000;
+
+/// Partitions that a list of dead letters reads at once. The log holds up to a megabyte for each.
+pub const LETTERS_PARTITIONS_AT_ONCE: usize = 16;
+
+/// How long the log may take to show more of a partition that seems to have more, before a canary is sent after it: ten times
+/// what Kafka takes for records that are there.
+pub const LETTERS_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// How long a page of dead letters is read before it is answered as far as it is. Three such waits, and under [`STORE_TIMEOUT`].
+pub const LETTERS_PAGE_TIME: Duration = Duration::from_secs(3);
+
+/// Requests that may be reading dead letters: each that reads a partition beside another costs a consumer of Kafka.
+pub const LETTERS_INFLIGHT_REQUESTS_MAX: usize = 4;
+
 /// Notifications of one slice: enough that a commit's fsync or transaction is shared by many, few enough that a crash
 /// repeats little.
 pub const SLICE_NOTIFICATIONS_MAX: usize = 1_000;

@@ -1,6 +1,6 @@
 //! What is sent to the publisher, and what it answers.
 
-use peal_proto::{EventId, Kind, NodeId, UserId};
+use peal_proto::{DeadLetter, EventId, Kind, LetterId, NodeId, Offset, Partition, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -57,6 +57,55 @@ pub struct Location {
     pub node: NodeId,
     /// Where it is, `ws://host:port`.
     pub url: String,
+}
+
+/// Some dead letters, and the id to go on from when there may be more.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Letters {
+    /// In the order of their ids.
+    pub letters: Vec<ListedLetter>,
+    /// Where to go on.
+    pub next: Option<LetterId>,
+}
+
+/// A dead letter without the value of its record.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ListedLetter {
+    /// Its id.
+    pub letter: LetterId,
+    /// What is wrong.
+    pub reason: String,
+    /// Where its record stands.
+    pub topic: String,
+    /// In which partition.
+    pub partition: Partition,
+    /// And where in that.
+    pub offset: Offset,
+    /// The key of its record, if that is a number.
+    pub key: Option<u64>,
+    /// Of the value of its record.
+    pub bytes: u64,
+}
+
+/// A dead letter with everything that is known of its record.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ShownLetter {
+    /// Its id.
+    pub letter: LetterId,
+    /// What it says.
+    #[serde(flatten)]
+    pub content: DeadLetter,
+}
+
+/// Where the record of a dead letter stands again.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Replayed {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: Partition,
+    /// Where in that partition.
+    pub offset: Offset,
 }
 
 /// What a post is answered with.

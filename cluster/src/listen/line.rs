@@ -5,6 +5,8 @@ use peal_proto::frame::GapReason;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::output::printable;
+
 /// How lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Style {
@@ -71,25 +73,6 @@ fn seconds(at: &str) -> String {
     let (date, time) = at.split_once('T').unwrap_or(("", at));
     let time = time.split('.').next().unwrap_or(time).trim_end_matches('Z');
     printable(&format!("{date} {time}Z"))
-}
-
-/// A poster must not steer the terminal of a reader: control characters are written as JSON writes them, those that only
-/// lay JSON out as blanks.
-fn printable(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' | '\r' | '\t' => out.push(' '),
-            c if c.is_control() || is_reordering(c) => out.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-/// The characters that turn the direction of text, which can make a line read as another (Unicode TR 36).
-fn is_reordering(c: char) -> bool {
-    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod bench;
 mod trap;
 
 mod crashes;
+mod dead_letters;
 mod fanout;
 mod http;
 mod outages;

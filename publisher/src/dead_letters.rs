@@ -1,0 +1,169 @@
+//! The dead letters: read from the log page by page, and put back where they came from.
+//!
+//! The log is all there is of them: every request reads them anew, and none is marked or taken away. Who writes them is the
+//! fan-out's and the nodes' business.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use peal_proto::{DeadLetter, LetterId, Offset, Partition, Position, Topic};
+use peal_store::log::{Headers, NewRecord, Reader, Record};
+use peal_store::{Log, StoreError};
+use serde::Serialize;
+use tokio::time::{sleep, timeout};
+
+use crate::limits::{LETTERS_PAGE_TIME, LETTERS_PARTITIONS_AT_ONCE, LETTERS_WAIT_MAX};
+
+/// A letter as it is listed: without its value.
+#[derive(Debug, Serialize)]
+pub(crate) struct Listed {
+    letter: LetterId,
+    reason: String,
+    topic: &'static str,
+    partition: Partition,
+    offset: Offset,
+    key: Option<u64>,
+    /// Of the value, as it was.
+    bytes: u64,
+}
+
+impl Listed {
+    fn of(id: LetterId, letter: DeadLetter) -> Self {
+        let DeadLetter { reason, topic, partition, offset, key, value, cut_from } = letter;
+        let bytes = cut_from.unwrap_or(value.len() as u64);
+        Self { letter: id, reason, topic: topic.name(), partition, offset, key, bytes }
+    }
+}
+
+/// Some letters by their ids, and the id to go on from when there may be more.
+#[derive(Debug, Serialize)]
+pub(crate) struct Page {
+    letters: Vec<Listed>,
+    next: Option<LetterId>,
+}
+
+/// At most `limit` letters from an id on, by their ids: partition after partition, and in each as they were written. May be
+/// fewer, and none, with an id to go on from: a log that has let go of its oldest records is slow to show it.
+pub(crate) async fn page(log: &Arc<dyn Log>, from: LetterId, limit: usize) -> Result<Page, StoreError> {
+    let read = |partition| {
+        let first = if partition == from.partition { from.offset } else { Offset::new(0) };
+        read(Arc::clone(log), LetterId { partition, offset: first }, limit)
+    };
+    let partitions = (from.partition.get()..log.partitions()).map(Partition::new);
+    let mut reads = pin!(stream::iter(partitions.map(read)).buffered(LETTERS_PARTITIONS_AT_ONCE));
+    let mut late = pin!(sleep(LETTERS_PAGE_TIME));
+    let (mut letters, mut next) = (Vec::new(), None);
+    loop {
+        let read = tokio::select! {
+            biased;
+            read = reads.next() => read,
+            () = &mut late, if next.is_some() => return Ok(Page { letters, next }),
+        };
+        let Some(read) = read else { return Ok(Page { letters, next: None }) };
+        let Read { listed, next: behind } = read?;
+        letters.extend(listed);
+        next = Some(behind);
+        if letters.len() >= limit {
+            letters.truncate(limit);
+            let behind = letters.last().map(|last| following(last.letter));
+            return Ok(Page { letters, next: behind });
+        }
+    }
+}
+
+/// What one partition holds.
+struct Read {
+    listed: Vec<Listed>,
+    /// Where the next partition begins.
+    next: LetterId,
+}
+
+/// Reads a partition to its end, or a little more than `limit` of it.
+async fn read(log: Arc<dyn Log>, from: LetterId, limit: usize) -> Result<Read, StoreError> {
+    let LetterId { partition, offset } = from;
+    let end = log.end(Topic::DeadLetters, partition).await?;
+    let mut position = Position::at(offset);
+    let mut listed = Vec::new();
+    if position < end {
+        let mut reader = log.reader(Topic::DeadLetters, partition, position).await?;
+        while position < end && listed.len() < limit {
+            for record in next(&*log, partition, &mut *reader).await? {
+                position = Position::behind(record.offset);
+                let id = LetterId { partition, offset: record.offset };
+                if !record.headers.canary {
+                    listed.push(Listed::of(id, letter_of(id, record)));
+                }
+            }
+        }
+    }
+    let next = LetterId { partition: Partition::new(partition.get() + 1), offset: Offset::new(0) };
+    Ok(Read { listed, next })
+}
+
+/// The next records. Where the log ends behind the last one that can be read (the others are past retention, or marks of
+/// transactions) none would come, and who waits could not tell that from a log that is slow: so a canary is sent after them,
+/// which comes when all before it have. From then on the partition ends with a record.
+async fn next(log: &dyn Log, partition: Partition, reader: &mut dyn Reader) -> Result<Vec<Record>, StoreError> {
+    if let Ok(records) = timeout(LETTERS_WAIT_MAX, reader.next()).await {
+        return records;
+    }
+    let headers = Headers { canary: true, ..Headers::default() };
+    log.append(Topic::DeadLetters, vec![NewRecord { partition, key: 0, headers, value: Bytes::new() }]).await?;
+    reader.next().await
+}
+
+fn following(id: LetterId) -> LetterId {
+    LetterId { offset: Position::behind(id.offset).next(), ..id }
+}
+
+/// The letter of this id; `None` when there is none, or none any more.
+pub(crate) async fn letter(log: &dyn Log, id: LetterId) -> Result<Option<DeadLetter>, StoreError> {
+    let LetterId { partition, offset } = id;
+    if partition.get() >= log.partitions() || !log.end(Topic::DeadLetters, partition).await?.covers(offset) {
+        return Ok(None);
+    }
+    let mut reader = log.reader(Topic::DeadLetters, partition, Position::at(offset)).await?;
+    let first = next(log, partition, &mut *reader).await?.into_iter().next();
+    let first = first.filter(|record| record.offset == offset && !record.headers.canary);
+    Ok(first.map(|record| letter_of(id, record)))
+}
+
+/// The letter that a record is. What is none is made one about itself, so that it is seen.
+fn letter_of(LetterId { partition, offset }: LetterId, record: Record) -> DeadLetter {
+    serde_json::from_slice(&record.value).unwrap_or_else(|error| {
+        let reason = format!("it is not a dead letter: {error}");
+        DeadLetter::new(reason, Topic::DeadLetters, partition, offset, record.key, &record.value)
+    })
+}
+
+/// Why a letter can't go back to where it came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoReplay {
+    /// Nobody reads its topic.
+    #[error("it is of {0}, and only what is of {events} or {notifications} can be processed", events = Topic::Events, notifications = Topic::Notifications)]
+    Topic(Topic),
+    /// Whom the record is for is not known.
+    #[error(
+        "its record had no number as its key, and the key says whom it is for; post what it should have said instead"
+    )]
+    Key,
+    /// Not all of the record is kept.
+    #[error("only the beginning of its {0} bytes is kept; the record itself may still be in the log")]
+    Cut(u64),
+}
+
+/// The record of a letter, as it was.
+pub(crate) fn record_of(letter: DeadLetter) -> Result<(Topic, NewRecord), NoReplay> {
+    let DeadLetter { topic, partition, key, value, cut_from, .. } = letter;
+    match topic {
+        Topic::Events | Topic::Notifications => {}
+        Topic::Receipts | Topic::DeadLetters => return Err(NoReplay::Topic(topic)),
+    }
+    if let Some(bytes) = cut_from {
+        return Err(NoReplay::Cut(bytes));
+    }
+    let key = key.ok_or(NoReplay::Key)?;
+    Ok((topic, NewRecord { partition, key, headers: Headers::default(), value }))
+}
