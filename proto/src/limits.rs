@@ -13,6 +13,10 @@ pub const KIND_CHARS_MAX: usize = 64;
 /// Bytes of one event's request body; also what one socket frame may carry of it.
 pub const EVENT_BYTES_MAX: usize = 64 * 1024;
 
+/// Bytes of an event in the log. What is posted within [`EVENT_BYTES_MAX`] takes up to five times as much when it is written
+/// again, as `1e9` becomes `1000000000.0`; a notification is as large, and Kafka takes a megabyte.
+pub const EVENT_RECORD_BYTES_MAX: usize = 512 * 1024;
+
 /// Bytes of a record's value that its dead letter keeps: twice an event, and in JSON, where a byte takes six at worst, less than
 /// the megabyte that a record may have in Kafka.
 pub const LETTER_VALUE_BYTES_MAX: usize = 128 * 1024;

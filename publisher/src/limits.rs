@@ -28,10 +28,10 @@ pub const MEMBERS_INFLIGHT_REQUESTS_MAX: usize = 128;
 pub const MEMBERS_BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// Items of a batch that are taken in together: one wait for the disk or the network is shared by many.
-pub const BATCH_PART_ITEMS_MAX: usize = 1_000;
+pub const BATCH_PART_ITEMS_MAX: usize = 4_000;
 
 /// Bytes of such items; the item that passes it is the last.
-pub const BATCH_PART_BYTES_MAX: usize = 256 * 1024;
+pub const BATCH_PART_BYTES_MAX: usize = 1024 * 1024;
 
 /// How long a batch may be silent before the rest is no longer waited for.
 pub const BATCH_SILENCE_MAX: Duration = Duration::from_secs(15);

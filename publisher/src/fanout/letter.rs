@@ -4,6 +4,7 @@
 //! kept with the reason and never in the way.
 
 use peal_proto::event::EVENT_VERSION;
+use peal_proto::limits::EVENT_RECORD_BYTES_MAX;
 use peal_proto::{Audience, DeadLetter, Event, Offset, Partition, Topic};
 use peal_store::log::{Headers, NewRecord, Record};
 use serde::Deserialize;
@@ -15,6 +16,8 @@ pub(crate) enum Poison {
     NotAnEvent { reason: String },
     #[error("it is of version {given}, and this code reads version {EVENT_VERSION} only")]
     Version { given: u32 },
+    #[error("it has {given} bytes, and its notifications may have {EVENT_RECORD_BYTES_MAX} at most")]
+    Size { given: usize },
     #[error("its key is {}, but it is for {audience}", or_none(*.key))]
     Key { key: Option<u64>, audience: Audience },
 }
@@ -29,6 +32,7 @@ impl Poison {
         match self {
             Self::NotAnEvent { .. } => "not-an-event",
             Self::Version { .. } => "version",
+            Self::Size { .. } => "size",
             Self::Key { .. } => "key",
         }
     }
@@ -41,6 +45,9 @@ pub(crate) fn open(record: &Record) -> Result<Event, Poison> {
         version: u32,
     }
     let not_an_event = |error: serde_json::Error| Poison::NotAnEvent { reason: error.to_string() };
+    if record.value.len() > EVENT_RECORD_BYTES_MAX {
+        return Err(Poison::Size { given: record.value.len() });
+    }
     let Versioned { version } = serde_json::from_slice(&record.value).map_err(not_an_event)?;
     if version != EVENT_VERSION {
         return Err(Poison::Version { given: version });
@@ -94,6 +101,17 @@ mod tests {
         assert_eq!(open(&record(Some(42), to_a_user.clone())).unwrap().event.as_str(), "e1");
         assert_eq!(reason(Some(7), to_a_user), "its key is 7, but it is for user 42");
         assert_eq!(reason(None, EVENT), "its key is no number, but it is for community 7");
+    }
+
+    /// Its notifications would be refused by the log, and hold up its partition for ever.
+    #[test]
+    fn an_event_that_is_too_large_to_be_told_is_none() {
+        let of = |bytes: usize| {
+            let data = format!(r#""data":{{"text":"{}"}}"#, "x".repeat(bytes));
+            open(&record(Some(7), EVENT.replace(r#""data":{}"#, &data)))
+        };
+        assert!(of(EVENT_RECORD_BYTES_MAX - 500).is_ok());
+        assert!(matches!(of(EVENT_RECORD_BYTES_MAX), Err(Poison::Size { .. })));
     }
 
     #[test]
