@@ -55,9 +55,9 @@ pub const LETTERS_PAGE_TIME: Duration = Duration::from_secs(3);
 /// Requests that may be reading dead letters: each that reads a partition beside another costs a consumer of Kafka.
 pub const LETTERS_INFLIGHT_REQUESTS_MAX: usize = 4;
 
-/// Notifications of one slice: enough that a commit's fsync or transaction is shared by many, few enough that a crash
-/// repeats little.
-pub const SLICE_NOTIFICATIONS_MAX: usize = 1_000;
+/// Notifications of one slice: enough that a commit's fsync or transaction is shared by many, few enough that a small event
+/// does not wait long for a slice of large ones.
+pub const SLICE_NOTIFICATIONS_MAX: usize = 4_000;
 
 /// Bytes of notifications of one slice; the notification that passes it is the last.
 pub const SLICE_BYTES_MAX: usize = 1024 * 1024;

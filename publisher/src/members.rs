@@ -1,45 +1,48 @@
 //! Who is told: the members of one community, read once, sorted, nobody twice.
 //!
-//! A compressed bitmap, so that a million members are a few MiB whatever order and repeats a store gives them in. Where
-//! members are kept is the store's business.
+//! A million members are 8 MiB, whatever their ids and whatever order and repeats a store gives them in. A bitmap holds ids
+//! that lie close together in less, and ids that are hashes in twenty times more. Where members are kept is the store's
+//! business.
+
+use std::vec;
 
 use peal_proto::UserId;
-use roaring::{RoaringTreemap, treemap};
 
 /// The members as they come in.
 #[derive(Debug, Default)]
-pub(crate) struct Roll(RoaringTreemap);
+pub(crate) struct Roll(Vec<UserId>);
 
 impl Roll {
     pub(crate) fn add(&mut self, users: &[UserId]) {
-        self.0.extend(users.iter().map(|user| user.get()));
+        self.0.extend_from_slice(users);
     }
 
     pub(crate) fn leave_out(&mut self, user: UserId) {
-        self.0.remove(user.get());
+        self.0.retain(|member| *member != user);
     }
 
     /// Leaves out everybody who was told already.
     pub(crate) fn leave_out_up_to(&mut self, last: UserId) {
-        self.0.remove_range(..=last.get());
+        self.0.retain(|member| *member > last);
     }
 
     /// Everybody, ascending.
     pub(crate) fn call(self) -> Call {
-        Call { left: self.0.len(), users: self.0.into_iter() }
+        let Self(mut members) = self;
+        members.sort_unstable();
+        members.dedup();
+        members.shrink_to_fit();
+        Call(members.into_iter())
     }
 }
 
 /// The members as they are told, ascending.
-pub(crate) struct Call {
-    users: treemap::IntoIter,
-    left: u64,
-}
+pub(crate) struct Call(vec::IntoIter<UserId>);
 
 impl Call {
     /// How many are not told yet.
     pub(crate) fn left(&self) -> u64 {
-        self.left
+        self.0.len() as u64
     }
 }
 
@@ -47,10 +50,7 @@ impl Iterator for Call {
     type Item = UserId;
 
     fn next(&mut self) -> Option<UserId> {
-        // Only numbers of users were put in.
-        let user = self.users.by_ref().find_map(|number| UserId::new(number).ok())?;
-        self.left = self.left.saturating_sub(1);
-        Some(user)
+        self.0.next()
     }
 }
 
