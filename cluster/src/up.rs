@@ -38,7 +38,7 @@ pub async fn run(up: &Up) -> Result<(), Fault> {
     let listeners = Listeners::bind(up).await?;
     let map = shard_map::agree(&stores, listeners.node_urls(up)).await?;
     output::line(Announcement::of(up, &listeners, &map).to_string()).map_err(Fault::Output)?;
-    let cluster = Cluster::start(stores, map, listeners);
+    let cluster = Cluster::start(stores, map, listeners, up.admission.clone());
     signals.next().await;
     stop(cluster, store, signals).await;
     Ok(())

@@ -20,6 +20,8 @@ pub enum ProblemKind {
     MethodNotAllowed,
     /// The user belongs to another node; `url` says which.
     WrongNode,
+    /// More than the caller may; try again after `Retry-After` (RFC 6585 §4).
+    TooManyRequests,
     /// Not now; try again after `Retry-After`.
     Unavailable,
     /// Nothing was stored; the reason is in the log of the process.
@@ -28,13 +30,14 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::InvalidRequest,
         Self::TooLarge,
         Self::UnsupportedMediaType,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::WrongNode,
+        Self::TooManyRequests,
         Self::Unavailable,
         Self::Internal,
     ];
@@ -49,6 +52,7 @@ impl ProblemKind {
             Self::TooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::WrongNode => 421,
+            Self::TooManyRequests => 429,
             Self::Internal => 500,
             Self::Unavailable => 503,
         }
@@ -64,6 +68,7 @@ impl ProblemKind {
             Self::NotFound => "not-found",
             Self::MethodNotAllowed => "method-not-allowed",
             Self::WrongNode => "wrong-node",
+            Self::TooManyRequests => "too-many-requests",
             Self::Unavailable => "unavailable",
             Self::Internal => "internal",
         }
@@ -79,6 +84,7 @@ impl ProblemKind {
             Self::NotFound => "There is no such thing here",
             Self::MethodNotAllowed => "The method is not allowed here",
             Self::WrongNode => "The user belongs to another node",
+            Self::TooManyRequests => "Too many requests",
             Self::Unavailable => "Not available at the moment",
             Self::Internal => "Something went wrong on our side",
         }

@@ -1,11 +1,16 @@
 //! What can be set about a publisher. Where the values come from is its caller's business.
 
+use crate::admission::{Proxy, Rate};
 use crate::fanout::FanoutLimits;
 use crate::limits;
 
 /// The settings of one publisher.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
+    /// How many events a second are let in.
+    pub admission: AdmissionSettings,
+    /// Clients, and communities, whose rate is counted each by itself; those beyond share one bucket.
+    pub rate_keys_max: usize,
     /// Requests between their head and their answer; beyond it they are asked to come back.
     pub inflight_requests_max: usize,
     /// Bytes of events on their way into the log; beyond it they are asked to come back.
@@ -14,9 +19,34 @@ pub struct Settings {
     pub slice: FanoutLimits,
 }
 
+/// How many events a second are let in. Each publisher counts for itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "flags", derive(clap::Args), command(next_help_heading = "Admission"))]
+pub struct AdmissionSettings {
+    /// Events a second that one client may post, and how many at once [default: any number]
+    ///
+    /// A client is an IP address, or the first 64 bits of an IPv6 address. Beyond its rate a request is answered with 429; a
+    /// batch waits.
+    #[cfg_attr(feature = "flags", arg(long, env = "PEAL_CLIENT_RATE", value_name = "RATE[:BURST]"))]
+    pub client_rate: Option<Rate>,
+    /// Events a second that may be posted to one community, and how many at once [default: any number]
+    #[cfg_attr(feature = "flags", arg(long, env = "PEAL_COMMUNITY_RATE", value_name = "RATE[:BURST]"))]
+    pub community_rate: Option<Rate>,
+    /// Proxies that are believed about who their clients are, as addresses or networks [default: none]
+    ///
+    /// They must add to Forwarded or to X-Forwarded-For; a request that has both counts as the proxy's own.
+    #[cfg_attr(
+        feature = "flags",
+        arg(long, env = "PEAL_TRUSTED_PROXIES", value_name = "ADDRESS[/PREFIX],…", value_delimiter = ',')
+    )]
+    pub trusted_proxies: Vec<Proxy>,
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            admission: AdmissionSettings::default(),
+            rate_keys_max: limits::RATE_KEYS_MAX,
             inflight_requests_max: limits::INFLIGHT_REQUESTS_MAX,
             inflight_bytes_max: limits::INFLIGHT_BYTES_MAX,
             slice: FanoutLimits::default(),

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use clap::Parser;
+use peal_publisher::AdmissionSettings;
 use peal_serve::services::{KafkaArgs, LogArgs, RedisArgs};
 
 const ABOUT: &str = "\
@@ -35,6 +36,8 @@ pub(crate) struct Flags {
     #[command(flatten)]
     pub(crate) redis: RedisArgs,
     #[command(flatten)]
+    pub(crate) admission: AdmissionSettings,
+    #[command(flatten)]
     pub(crate) log: LogArgs,
 }
 
@@ -47,5 +50,23 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Flags::command().debug_assert();
+    }
+
+    #[test]
+    fn a_rate_that_makes_no_sense_is_told_with_its_flag_and_the_right_form() {
+        for (flag, value, form) in [
+            ("--client-rate", "0", "such as 1000:5000"),
+            ("--client-rate", "1000/s", "such as 1000:5000"),
+            ("--community-rate", "10:", "both from 1 to 1000000"),
+            ("--trusted-proxies", "10.0.0.0/8,proxy", "such as 10.0.0.1, or a network, such as 10.0.0.0/8"),
+        ] {
+            let text = Flags::try_parse_from(["peal-publisher", flag, value]).unwrap_err().to_string();
+            let value = value.rsplit(',').next().unwrap();
+            assert!(text.contains(flag) && text.contains(&format!("'{value}'")) && text.contains(form), "{text}");
+        }
+        let words = ["peal-publisher", "--client-rate", "1000:5000", "--trusted-proxies", "10.0.0.0/8,::1"];
+        let flags = Flags::try_parse_from(words).unwrap().admission;
+        assert_eq!(flags.client_rate.map(|rate| rate.to_string()).as_deref(), Some("1000:5000"));
+        assert_eq!((flags.community_rate, flags.trusted_proxies.len()), (None, 2));
     }
 }

@@ -1,9 +1,10 @@
 //! The publisher: takes events in and fans them out to the members of their communities.
 //!
-//! The modules stand in the order of the data: an event is taken in ([`ingest`]: durable, then answered), told to the
-//! [`members`] of its community by the [`fanout`] (exactly once into the notification log), and its poster can ask how far
+//! The modules stand in the order of the data: an event is let in ([`admission`]: not too many a second) and taken in
+//! ([`ingest`]: durable, then answered), told to the [`members`] of its community by the [`fanout`] (exactly once into the notification log), and its poster can ask how far
 //! it is ([`status`]). What can't be processed is kept, and can be replayed ([`dead_letters`]). Who is online, and how a notification reaches them, is the node's business.
 
+mod admission;
 mod ingest;
 
 mod fanout;
@@ -28,7 +29,9 @@ use peal_store::Stores;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub use crate::config::Settings;
+use crate::admission::Admission;
+pub use crate::admission::{Proxy, Rate};
+pub use crate::config::{AdmissionSettings, Settings};
 use crate::fanout::Fanout;
 pub use crate::fanout::FanoutLimits;
 use crate::ingest::{Ingest, Seats};
@@ -44,6 +47,7 @@ struct App {
     stores: Stores,
     clock: Clock,
     map: watch::Receiver<Arc<ShardMap>>,
+    admission: Admission,
     ingest: Ingest,
     /// For requests that change members: not those of events, or members that hang would keep events out.
     members_seats: Seats,
@@ -56,11 +60,12 @@ impl Publisher {
     /// A publisher on these stores. `map` is the shard map that `/v1/locate` answers from.
     #[must_use]
     pub fn new(stores: Stores, map: watch::Receiver<Arc<ShardMap>>, clock: Clock, settings: Settings) -> Self {
+        let admission = Admission::new(&clock, &settings);
         let ingest = Ingest::new(stores.clone(), clock.clone(), &settings);
         let members_seats = Seats::new(limits::MEMBERS_INFLIGHT_REQUESTS_MAX, 0);
         let letters_seats = Seats::new(limits::LETTERS_INFLIGHT_REQUESTS_MAX, 0);
         let fanout = Fanout::new(stores.clone(), clock.clone(), settings.slice);
-        Self { app: Arc::new(App { stores, clock, map, ingest, members_seats, letters_seats, fanout }) }
+        Self { app: Arc::new(App { stores, clock, map, admission, ingest, members_seats, letters_seats, fanout }) }
     }
 
     /// The HTTP interface, to be served by [`peal_serve::serve`].

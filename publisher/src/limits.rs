@@ -3,6 +3,15 @@
 
 use std::time::Duration;
 
+/// The highest rate that can be set, and the most events at once: a bucket counts in nanoseconds.
+pub const RATE_MAX: u32 = 1_000_000;
+
+/// Clients, and communities, that have a bucket each; those beyond share one. Some 4 MiB at worst.
+pub const RATE_KEYS_MAX: usize = 100_000;
+
+/// How often buckets that are full are forgotten: to look at all of them takes about a millisecond.
+pub const RATE_KEYS_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Requests that may be between their head and their answer. With bodies of 64 KiB that is 64 MiB at worst.
 pub const INFLIGHT_REQUESTS_MAX: usize = 1_024;
 

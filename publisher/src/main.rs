@@ -44,7 +44,8 @@ async fn run(flags: &Flags) -> Result<()> {
     let shards = Arc::clone(&stores.shards);
     let (nodes, partitions, epoch) = (map.nodes(), map.partitions(), map.epoch());
     let (sender, map) = watch::channel(map);
-    let publisher = Publisher::new(stores, map, Clock::system(), Settings::default());
+    let settings = Settings { admission: flags.admission.clone(), ..Settings::default() };
+    let publisher = Publisher::new(stores, map, Clock::system(), settings);
     remark(format!("publisher at http://{}: {partitions} partitions on {nodes} nodes, epoch {epoch}", flags.listen));
 
     let stop = CancellationToken::new();

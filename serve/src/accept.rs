@@ -13,8 +13,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::{ConnectInfo, Request};
 use axum::serve::{Listener, ListenerExt, TapIo};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -81,18 +84,22 @@ fn hold_little(_: &TcpStream) -> io::Result<()> {
 }
 
 /// Serves `router` to whoever connects, until `stop`; then finishes the requests under way, within
-/// [`ConnectionLimits::finish_timeout`]. Beyond the most connections the next are told to come back later.
-pub async fn serve<L: Listener>(mut listener: L, router: Router, limits: ConnectionLimits, stop: CancellationToken) {
+/// [`ConnectionLimits::finish_timeout`]. Beyond the most connections the next are told to come back later. Requests carry the
+/// address of who sent them as [`ConnectInfo`].
+pub async fn serve<L>(mut listener: L, router: Router, limits: ConnectionLimits, stop: CancellationToken)
+where
+    L: Listener<Addr = SocketAddr>,
+{
     let seats = Arc::new(Semaphore::new(limits.connections_max));
     let refusals = Arc::new(Semaphore::new(limits::REFUSALS_MAX));
     let mut refused = 0;
     let connections = TaskTracker::new();
-    while let Some(io) = accept(&mut listener, &stop).await {
+    while let Some((io, peer)) = accept(&mut listener, &stop).await {
         if let Ok(permit) = Arc::clone(&seats).try_acquire_owned() {
-            connections.spawn(connection(Seated::new(io, permit), router.clone(), limits, stop.clone()));
+            connections.spawn(connection(Seated::new(io, permit), peer, router.clone(), limits, stop.clone()));
         } else if let Some(permit) = acquire(&refusals, &stop).await {
             refused += 1;
-            connections.spawn(refuse(io, permit, refused, limits, stop.clone()));
+            connections.spawn(refuse(io, peer, permit, refused, limits, stop.clone()));
         }
     }
     drop(listener);
@@ -100,11 +107,11 @@ pub async fn serve<L: Listener>(mut listener: L, router: Router, limits: Connect
     connections.wait().await; // bounded: every connection has its finish_timeout
 }
 
-async fn accept<L: Listener>(listener: &mut L, stop: &CancellationToken) -> Option<L::Io> {
+async fn accept<L: Listener>(listener: &mut L, stop: &CancellationToken) -> Option<(L::Io, L::Addr)> {
     tokio::select! {
         biased;
         () = stop.cancelled() => None,
-        (io, _) = listener.accept() => Some(io),
+        accepted = listener.accept() => Some(accepted),
     }
 }
 
@@ -116,15 +123,20 @@ async fn acquire(permits: &Arc<Semaphore>, stop: &CancellationToken) -> Option<O
     }
 }
 
-async fn connection<I>(io: I, router: Router, limits: ConnectionLimits, stop: CancellationToken)
+async fn connection<I>(io: I, peer: SocketAddr, router: Router, limits: ConnectionLimits, stop: CancellationToken)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let router = TowerToHyperService::new(router);
+    let answer = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        router.call(request)
+    });
     let http = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(limits.head_bytes_max)
-        .serve_connection(TokioIo::new(io), TowerToHyperService::new(router))
+        .serve_connection(TokioIo::new(io), answer)
         .with_upgrades();
     let mut http = pin!(http);
     let ended = tokio::select! {
@@ -141,8 +153,14 @@ where
 }
 
 /// Tells a connection beyond the limit to come back, and closes it.
-async fn refuse<I>(io: I, permit: OwnedSemaphorePermit, number: u64, limits: ConnectionLimits, stop: CancellationToken)
-where
+async fn refuse<I>(
+    io: I,
+    peer: SocketAddr,
+    permit: OwnedSemaphorePermit,
+    number: u64,
+    limits: ConnectionLimits,
+    stop: CancellationToken,
+) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     metrics::counter!("peal_connections_refused_total").increment(1);
@@ -150,7 +168,7 @@ where
     let detail = format!("this server has its {} connections; come back later", limits.connections_max);
     let failure = Failure::unavailable(detail, retry_after);
     let router = Router::new().fallback(async move || ([(axum::http::header::CONNECTION, "close")], failure));
-    let told = tokio::time::timeout(limits::REFUSAL_TIMEOUT, connection(io, router, limits, stop)).await;
+    let told = tokio::time::timeout(limits::REFUSAL_TIMEOUT, connection(io, peer, router, limits, stop)).await;
     if told.is_err() {
         tracing::debug!("a connection beyond the limit sent no request");
     }
@@ -167,22 +185,24 @@ mod tests {
     use super::*;
     use crate::Clock;
 
+    const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 4711);
+
     /// Listens for the ends of pipes.
     struct Pipes(mpsc::Receiver<DuplexStream>);
 
     impl Listener for Pipes {
         type Io = DuplexStream;
-        type Addr = ();
+        type Addr = SocketAddr;
 
-        async fn accept(&mut self) -> (DuplexStream, ()) {
+        async fn accept(&mut self) -> (DuplexStream, SocketAddr) {
             match self.0.recv().await {
-                Some(io) => (io, ()),
+                Some(io) => (io, PEER),
                 None => std::future::pending().await,
             }
         }
 
-        fn local_addr(&self) -> io::Result<()> {
-            Ok(())
+        fn local_addr(&self) -> io::Result<SocketAddr> {
+            Ok(PEER)
         }
     }
 
@@ -199,6 +219,7 @@ mod tests {
             .route("/", get(|| async { "hello" }))
             .route("/slow", get(|| async { tokio::time::sleep(Duration::from_secs(3)).await }))
             .route("/never", get(std::future::pending::<()>))
+            .route("/who", get(async |ConnectInfo(peer): ConnectInfo<SocketAddr>| peer.to_string()))
             .route("/upgrade", get(upgrade));
         let limits = ConnectionLimits { connections_max, finish_timeout: FINISH, ..ConnectionLimits::default() };
         let (door, pipes) = mpsc::channel(8);
@@ -208,7 +229,7 @@ mod tests {
     }
 
     /// Answers 101 and echoes what comes afterwards.
-    async fn upgrade(mut request: axum::extract::Request) -> impl axum::response::IntoResponse {
+    async fn upgrade(mut request: Request) -> impl axum::response::IntoResponse {
         let upgrading = hyper::upgrade::on(&mut request);
         tokio::spawn(async move {
             let mut io = TokioIo::new(upgrading.await.unwrap());
@@ -249,6 +270,12 @@ mod tests {
         let clock = Clock::system();
         assert_eq!(read(&mut io).await, "");
         assert_eq!(clock.uptime().as_secs(), limits::HEADER_TIMEOUT.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_carries_the_address_of_who_sent_it() {
+        let mut io = start(1).ask("/who").await;
+        assert!(read(&mut io).await.ends_with("\r\n\r\n127.0.0.1:4711"));
     }
 
     #[tokio::test(start_paused = true)]

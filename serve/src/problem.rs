@@ -35,6 +35,12 @@ impl Failure {
         Self::new(ProblemKind::InvalidRequest, detail)
     }
 
+    /// More than the caller may, but again after this long.
+    #[must_use]
+    pub fn too_many(detail: impl Into<String>, retry_after: Duration) -> Self {
+        Self { retry_after: Some(retry_after), ..Self::new(ProblemKind::TooManyRequests, detail) }
+    }
+
     /// Not now, but again after this long.
     #[must_use]
     pub fn unavailable(detail: impl Into<String>, retry_after: Duration) -> Self {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use peal_proto::ShardMap;
 use peal_proto::limits::PARTITIONS_DEFAULT;
+use peal_publisher::AdmissionSettings;
 use peal_serve::telemetry::LogFormat;
 
 use crate::limits::NODES_MAX;
@@ -52,6 +53,9 @@ pub struct Up {
     /// How many partitions a new data directory gets [default: what the directory has, or 120]
     #[arg(long, env = "PEAL_PARTITIONS", value_name = "P")]
     pub partitions: Option<u32>,
+    /// How many events a second are let in.
+    #[command(flatten)]
+    pub admission: AdmissionSettings,
     /// What is logged to stderr: off, error, warn, info, debug or trace, or a list such as warn,peal_node=debug
     #[arg(long, env = "PEAL_LOG", default_value = "warn", value_name = "FILTER")]
     pub log: String,
@@ -139,5 +143,13 @@ mod tests {
         assert_eq!(up(&[]).host(), "127.0.0.1");
         assert_eq!(up(&["--listen", "::1"]).host(), "[::1]");
         assert_eq!(up(&["--listen", "0.0.0.0", "--advertise", "peal.example"]).host(), "peal.example");
+    }
+
+    #[test]
+    fn rates_are_the_publishers() {
+        let rates = up(&["--client-rate", "1000", "--community-rate", "10:50"]).admission;
+        assert_eq!([rates.client_rate, rates.community_rate].map(|rate| rate.unwrap().to_string()), ["1000", "10:50"]);
+        let error = Peal::try_parse_from(["peal", "up", "--community-rate", "many"]).unwrap_err().to_string();
+        assert!(error.contains("'many' for '--community-rate") && error.contains("such as 1000:5000"), "{error}");
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use peal_node::Node;
 use peal_proto::{NodeId, ShardMap};
-use peal_publisher::Publisher;
+use peal_publisher::{AdmissionSettings, Publisher, Settings};
 use peal_serve::{Clock, ConnectionLimits, serve, telemetry};
 use peal_store::Stores;
 use peal_store::leases::Holder;
@@ -38,11 +38,17 @@ pub(super) struct Cluster {
 }
 
 impl Cluster {
-    pub(super) fn start(stores: Stores, map: Arc<ShardMap>, listeners: Listeners) -> Self {
+    pub(super) fn start(
+        stores: Stores,
+        map: Arc<ShardMap>,
+        listeners: Listeners,
+        admission: AdmissionSettings,
+    ) -> Self {
         let (sender, map) = watch::channel(map);
         let cluster = Self { publisher: Part::default(), nodes: Part::default(), _map: sender };
         cluster.start_nodes(&stores, &map, listeners.nodes);
-        cluster.start_publisher(stores, map, listeners.publisher);
+        let settings = Settings { admission, ..Settings::default() };
+        cluster.start_publisher(stores, map, listeners.publisher, settings);
         cluster
     }
 
@@ -63,9 +69,15 @@ impl Cluster {
         tasks.spawn(telemetry::keep_metrics(stop.clone()));
     }
 
-    fn start_publisher(&self, stores: Stores, map: watch::Receiver<Arc<ShardMap>>, listener: peal_serve::accept::Tcp) {
+    fn start_publisher(
+        &self,
+        stores: Stores,
+        map: watch::Receiver<Arc<ShardMap>>,
+        listener: peal_serve::accept::Tcp,
+        settings: Settings,
+    ) {
         let Part { stop, tasks } = &self.publisher;
-        let publisher = Publisher::new(stores, map, Clock::system(), peal_publisher::Settings::default());
+        let publisher = Publisher::new(stores, map, Clock::system(), settings);
         tasks.spawn(serve(listener, publisher.router(), ConnectionLimits::default(), stop.clone()));
         let stop = stop.clone();
         tasks.spawn(async move { publisher.run(stop).await });

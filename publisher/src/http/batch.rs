@@ -2,6 +2,10 @@
 //!
 //! Read as a stream: a part of the items is taken in, answered, and only then are more read, so a log that is slow slows the
 //! poster, and no batch takes more memory than another. The answers begin before the body has ended.
+//!
+//! A client or a community over its rate slows the poster in the same way: the item waits, and those behind it, after those before
+//! it were answered. Were it refused, the poster would have to send it again, behind later events of its community, which
+//! would arrive in the wrong order; and of a batch that is longer than a burst nearly everything would be refused.
 
 mod items;
 
@@ -19,10 +23,11 @@ use peal_proto::limits::EVENT_BYTES_MAX;
 use peal_proto::{Audience, Event, EventId};
 use peal_serve::{Failure, parse_object, require_type};
 use serde::Serialize;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use self::items::{Item, Items};
 use crate::App;
+use crate::admission::{Client, Toll};
 use crate::ingest::{Seat, Taken};
 use crate::limits::{BATCH_PART_BYTES_MAX, BATCH_PART_ITEMS_MAX, BATCH_SILENCE_MAX};
 
@@ -72,7 +77,9 @@ impl Outcome {
 pub(super) async fn post(State(app): State<Arc<App>>, seat: Seat, request: Request) -> Result<Response, Failure> {
     let (parts, body) = request.into_parts();
     require_type(&parts.headers, &TYPES)?;
-    let batch = Batch { app, seat, body: body.into_data_stream(), items: Items::new(), over: false };
+    let client = app.admission.client(&parts);
+    let (body, items) = (body.into_data_stream(), Items::new());
+    let batch = Batch { app, seat, client, body, items, ended: false, held: None, over: false };
     let answers = unfold(batch, async |mut batch| Some((Ok::<_, axum::Error>(batch.part().await?), batch)));
     Ok(([(CONTENT_TYPE, NDJSON)], Body::from_stream(answers)).into_response())
 }
@@ -81,10 +88,23 @@ pub(super) async fn post(State(app): State<Arc<App>>, seat: Seat, request: Reque
 struct Batch {
     app: Arc<App>,
     seat: Seat,
+    client: Option<Client>,
     body: BodyDataStream,
     items: Items,
+    /// The body has ended; there may be items left.
+    ended: bool,
+    /// An item that is not yet admitted.
+    held: Option<Held>,
     /// Nothing more is read.
     over: bool,
+}
+
+/// An item that is read.
+struct Held {
+    number: u64,
+    event: Event,
+    bytes: usize,
+    toll: Toll,
 }
 
 /// Items that are taken in together, and the answers of those that are not.
@@ -130,8 +150,26 @@ impl Batch {
     async fn part(&mut self) -> Option<Bytes> {
         let mut part = Part::default();
         while !self.over && !part.is_full() {
+            if let Some(mut held) = self.held.take() {
+                match self.app.admission.admit(&mut held.toll) {
+                    Ok(()) => {
+                        part.bytes += held.bytes;
+                        part.events.push((held.number, held.event));
+                    }
+                    Err(over) => {
+                        self.held = Some(held);
+                        if !part.is_empty() {
+                            break; // what there is need not wait for it
+                        }
+                        over.delay();
+                        sleep(over.wait).await;
+                    }
+                }
+                continue;
+            }
             match self.items.next() {
                 Some(item) => self.take(item, &mut part),
+                None if self.ended => self.over = true,
                 None => match self.read(part.is_empty()).await {
                     Read::More => {}
                     Read::Nothing => break, // what there is need not wait for more
@@ -143,10 +181,7 @@ impl Batch {
                     }
                     Read::End => {
                         self.items.end();
-                        self.over = true;
-                        while let Some(item) = self.items.next() {
-                            self.take(item, &mut part);
-                        }
+                        self.ended = true;
                     }
                     Read::Broken => {
                         self.over = true; // nobody is there to be told
@@ -193,8 +228,12 @@ impl Batch {
         };
         match self.event(&text) {
             Ok(event) => {
-                part.bytes += text.len();
-                part.events.push((number, event));
+                let community = match event.audience {
+                    Audience::Community(community) => Some(community),
+                    Audience::User(_) => None,
+                };
+                let toll = Toll::new(self.client, community);
+                self.held = Some(Held { number, event, bytes: text.len(), toll });
             }
             Err(failure) => part.refuse(number, failure.problem.detail),
         }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use peal_proto::event::{EventRequest, JoinRequest};
 use peal_proto::{Audience, CommunityId, Event, EventId, ProblemKind};
 use peal_serve::{Failure, Json, Path, from_text};
@@ -11,6 +12,7 @@ use peal_store::status::Status;
 use serde::{Deserialize, Serialize};
 
 use crate::App;
+use crate::admission::{OverRate, Toll};
 use crate::ingest::Seat;
 use crate::limits::STORE_TIMEOUT;
 use crate::within::within;
@@ -27,6 +29,24 @@ pub(super) struct OfEvent {
     event: EventId,
 }
 
+/// The client and the community are within their rates. This is looked at before there is a seat and a body is read, so that a
+/// refusal costs next to nothing.
+pub(super) struct Admitted;
+
+impl FromRequestParts<Arc<App>> for Admitted {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failure> {
+        if app.admission.is_off() {
+            return Ok(Self);
+        }
+        let Path(OfCommunity { community }) = Path::from_request_parts(parts, app).await?;
+        let mut toll = Toll::new(app.admission.client(parts), Some(community));
+        app.admission.admit(&mut toll).map_err(OverRate::refusal)?;
+        Ok(Self)
+    }
+}
+
 /// The event's id, to ask for its status and to repeat the request with.
 #[derive(Serialize)]
 pub(super) struct Accepted {
@@ -38,6 +58,7 @@ type Answer = Result<(StatusCode, axum::Json<Accepted>), Failure>;
 pub(super) async fn join(
     State(app): State<Arc<App>>,
     Path(OfCommunity { community }): Path<OfCommunity>,
+    _: Admitted,
     seat: Seat,
     Json(request): Json<JoinRequest>,
 ) -> Answer {
@@ -49,6 +70,7 @@ pub(super) async fn join(
 pub(super) async fn post(
     State(app): State<Arc<App>>,
     Path(OfCommunity { community }): Path<OfCommunity>,
+    _: Admitted,
     seat: Seat,
     Json(request): Json<EventRequest>,
 ) -> Answer {

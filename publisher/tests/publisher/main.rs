@@ -7,6 +7,7 @@ mod batch;
 mod bench;
 mod trap;
 
+mod admission;
 mod crashes;
 mod dead_letters;
 mod fanout;
