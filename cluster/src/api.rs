@@ -4,15 +4,19 @@
 //! type lives (`peal_proto`), and again by the publisher.
 
 mod base;
+mod batch;
 mod error;
 mod message;
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 
 use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderMap};
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -23,16 +27,22 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 pub use self::base::{BaseUrl, InvalidUrl};
+pub use self::batch::Answers;
 pub use self::error::{ApiError, Refusal};
 use self::message::{Accepted, Listed};
-pub use self::message::{Change, Changed, Join, Letters, ListedLetter, Location, Post, Replayed, ShownLetter};
+pub use self::message::{
+    Change, Changed, ItemAnswer, Join, Letters, ListedLetter, Location, Outcome, Post, Replayed, ShownLetter,
+};
 use crate::limits::{ANSWER_BYTES_MAX, CONNECT_TIMEOUT, LETTERS_A_PAGE, REQUEST_TIMEOUT};
+
+/// Of a request.
+type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// A handle on the publisher; cheap to clone, connections are shared.
 #[derive(Debug, Clone)]
 pub struct Api {
     base: BaseUrl,
-    http: Client<HttpConnector, Full<Bytes>>,
+    http: Client<HttpConnector, Body>,
 }
 
 impl Api {
@@ -180,17 +190,19 @@ impl Api {
         if body.is_some() {
             request = request.header(CONTENT_TYPE, "application/json");
         }
-        let request = request.body(Full::new(body.unwrap_or_default())).map_err(|error| self.broken(error))?;
-        let response = match self.http.request(request).await {
-            Ok(response) => response,
-            Err(error) if error.is_connect() => {
-                return Err(ApiError::NotRunning { url: self.base.clone(), why: error::root(&error) });
-            }
-            Err(error) => return Err(self.broken(error::root(&error))),
-        };
+        let body = Body::new(Full::new(body.unwrap_or_default()));
+        let request = request.body(body).map_err(|error| self.broken(error))?;
+        let response = self.respond(request).await?;
         let (head, body) = response.into_parts();
         let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(|error| self.broken(error))?;
         Ok((head.status, head.headers, body.to_bytes()))
+    }
+
+    async fn respond(&self, request: Request<Body>) -> Result<Response<Incoming>, ApiError> {
+        self.http.request(request).await.map_err(|error| match error.is_connect() {
+            true => ApiError::NotRunning { url: self.base.clone(), why: error::root(&error) },
+            false => self.broken(error::root(&error)),
+        })
     }
 
     fn broken(&self, why: impl ToString) -> ApiError {

@@ -3,6 +3,7 @@
 //! The only place that reads the environment. Every command's words stand in its own file below; what they do is the
 //! business of the module of the same name.
 
+pub mod batch;
 pub mod bench;
 pub mod dead_letters;
 pub mod events;
@@ -32,6 +33,7 @@ Examples:
   peal listen 42                             print what user 42 is told, as it happens
   peal join 7 42                             user 42 joins community 7; its members are told
   peal post 7 community.posted '{\"text\":\"hi\"}'
+  peal batch letters.ndjson                  many events, one JSON object a line
   peal members 7 add 1..1000                 a thousand members, 1 and 1000 among them
 
 Exit codes:
@@ -67,6 +69,9 @@ pub enum Command {
     /// Tell the members of a community that something happened
     #[command(long_about = events::POST_ABOUT)]
     Post(events::Post),
+    /// Post many events, one JSON object a line
+    #[command(long_about = batch::ABOUT)]
+    Batch(batch::Batch),
     /// Show how far an event is
     #[command(long_about = events::EVENT_ABOUT)]
     Event(events::ShowEvent),
@@ -120,6 +125,7 @@ pub fn read() -> Command {
         Command::Topics(_) => return command,
         Command::Join(_)
         | Command::Post(_)
+        | Command::Batch(_)
         | Command::Event(_)
         | Command::DeadLetters(_)
         | Command::Listen(_)

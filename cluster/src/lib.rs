@@ -1,7 +1,7 @@
 //! The whole cluster in one process, and what talks to a cluster: the commands people type, the client in Rust, the bench.
 //!
 //! [`up`] runs a publisher and nodes on the embedded stores. An event is posted through the [`api`] ([`events`],
-//! [`members`]) and arrives at a [`client`] ([`listen`]). [`mod@bench`] measures what lies between, with a cluster in a
+//! [`mod@batch`], [`members`]) and arrives at a [`client`] ([`listen`]). [`mod@bench`] measures what lies between, with a cluster in a
 //! [`child`] process. What a publisher and a node do is their own crates' business.
 
 pub mod config;
@@ -9,6 +9,7 @@ pub mod config;
 pub mod up;
 
 pub mod api;
+pub mod batch;
 pub mod dead_letters;
 pub mod events;
 pub mod members;

@@ -32,6 +32,25 @@ pub const LETTERS_A_PAGE: usize = 1_000;
 /// Dead letters that one command replays without being told which: their ids are kept in memory, 16 bytes each.
 pub const LETTERS_REPLAYED_MAX: usize = 100_000;
 
+/// Items of a batch that are sent and not answered yet: two of the publisher's parts, so that one is under way while the other
+/// is answered.
+pub const BATCH_UNANSWERED_MAX: usize = 8_000;
+
+/// Bytes of such items: they are kept until they are answered, to be written down if they never are.
+pub const BATCH_UNANSWERED_BYTES_MAX: u32 = 4 * 1024 * 1024;
+
+/// After so long without an item an empty line is sent: the publisher ends a batch that is silent for 15 s.
+pub const BATCH_KEEP_ALIVE: Duration = Duration::from_secs(5);
+
+/// How long items may wait for an answer: the publisher answers an append that hangs after 10 s, and one before it as well.
+pub const BATCH_ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Bytes that a batch reads from its file at a time.
+pub const INPUT_BYTES_READ: usize = 64 * 1024;
+
+/// Such reads that wait to be cut into lines.
+pub const INPUT_READS_AHEAD: usize = 4;
+
 /// From opening a socket to its hello. A node gives up at the same time.
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 

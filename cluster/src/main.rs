@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use peal_cluster::config::{self, Command};
-use peal_cluster::{bench, dead_letters, events, listen, members, output, up};
+use peal_cluster::{batch, bench, dead_letters, events, listen, members, output, up};
 use tokio::runtime::{Builder, Runtime};
 
 #[global_allocator]
@@ -28,6 +28,7 @@ fn run(command: Command) -> Result<()> {
         Command::Up(up) => server()?.block_on(up::run(&up))?,
         Command::Join(join) => client()?.block_on(events::join(&join))?,
         Command::Post(post) => client()?.block_on(events::post(&post))?,
+        Command::Batch(batch) => client()?.block_on(batch::run(&batch))?,
         Command::Event(event) => client()?.block_on(events::show(&event))?,
         Command::Members(members) => client()?.block_on(members::run(&members))?,
         Command::DeadLetters(letters) => client()?.block_on(dead_letters::run(&letters))?,

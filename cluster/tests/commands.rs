@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a command that cannot be run fails the test")]
 
+use std::fs;
+use std::io::{self, BufWriter, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -149,6 +152,168 @@ async fn dead_letters_are_listed_shown_and_replayed() {
     assert!(complaint.ends_with("\npeal: 1 of 2 dead letters were not replayed"), "{complaint}");
 }
 
+/// A file of these items.
+fn file(place: &Place, name: &str, items: &[&str]) -> String {
+    let path = place.directory.path().join(name).display().to_string();
+    fs::write(&path, items.join("\n")).unwrap();
+    path
+}
+
+/// What it says of how many, without how fast.
+fn tally(output: &Output) -> String {
+    let text = text(&output.stdout);
+    text.rsplit_once(" in ").unwrap_or_else(|| panic!("{text:?}, {:?}", output.stderr)).0.to_owned()
+}
+
+#[tokio::test]
+async fn a_batch_says_what_became_of_its_items() {
+    let mut place = Place::new();
+    let recipe = place.recipe();
+    let _cluster = recipe.start().await.unwrap();
+    place.url = Some(recipe.url().to_string());
+    let one = r#"{"user":42,"kind":"k","event":"e1"}"#;
+    let good = file(&place, "good", &[one, "", r#"{"user":42,"kind":"k"}"#, r#"{"user":43,"kind":"k","event":"e3"}"#]);
+    let output = place.run(&["batch", &good]);
+    assert_eq!(
+        (tally(&output).as_str(), text(&output.stderr).as_str()),
+        ("3 accepted, 0 duplicate, 0 refused, 0 unknown", "")
+    );
+    assert!(output.status.success());
+    assert_eq!(place.says(&["listen", "42", "-n2", "--json", "--quiet"]).lines().count(), 2);
+    assert!(place.says(&["event", "e3"]).contains("for user 43"));
+
+    let (bad, again) =
+        (file(&place, "bad", &[one, "rubbish", "[]", r#"{"kind":"k"}"#]), file(&place, "again", &["old"]));
+    let output = place.run(&["batch", &bad, "--failed", &again]);
+    assert_eq!(tally(&output), "0 accepted, 1 duplicate, 3 refused, 0 unknown");
+    let complaint = text(&output.stderr);
+    for part in [
+        "line 2 was refused: the item must be a JSON object",
+        "line 3 was refused: a line is one object",
+        "line 4 was refused: the item: it names nobody",
+    ] {
+        assert!(complaint.contains(part), "{complaint}");
+    }
+    assert!(complaint.ends_with("peal: 3 of 4 items were refused, and will be again as they are"), "{complaint}");
+    assert_eq!((output.status.code(), fs::read_to_string(again).unwrap().as_str()), (Some(1), ""));
+
+    let mut command = place.command(&["batch", "-"]);
+    let mut batch = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdin = BufWriter::new(batch.stdin.take().unwrap());
+    let many = 10_000;
+    for number in 0..many {
+        writeln!(stdin, r#"{{"user":{number},"kind":"k","event":"many{number}"}}"#).unwrap();
+    }
+    drop(stdin);
+    let output = batch.wait_with_output().unwrap();
+    assert_eq!(tally(&output), format!("{many} accepted, 0 duplicate, 0 refused, 0 unknown"));
+}
+
+/// A publisher that answers this once it has read the last of [`ITEMS`], and reads no more of the batch; whether it ends the
+/// answer in order, or cuts it off.
+fn publisher_of(answers: &'static str, in_order: bool) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        read_until(&mut stream, b"\r\n\r\n");
+        stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").unwrap();
+        read_until(&mut stream, b"\"e3\"");
+        write!(stream, "{:x}\r\n{answers}\r\n{}", answers.len(), if in_order { "0\r\n\r\n" } else { "" }).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        io::copy(&mut stream, &mut io::sink()).ok(); // a socket closed with something unread takes the answer with it
+    });
+    url
+}
+
+fn read_until(stream: &mut TcpStream, end: &[u8]) {
+    let (mut read, mut byte) = (Vec::new(), [0]);
+    while !read.ends_with(end) {
+        stream.read_exact(&mut byte).unwrap();
+        read.extend(byte);
+    }
+}
+
+const ITEMS: [&str; 4] =
+    [r#"{"user":1,"kind":"k","event":"e1"}"#, "", r#"{"user":2,"kind":"k"}"#, r#"{"user":3,"kind":"k","event":"e3"}"#];
+
+#[test]
+fn a_batch_that_is_cut_off_says_what_is_not_known_and_what_to_send_again() {
+    let mut place = Place::new();
+    let items = file(&place, "items", &ITEMS);
+    let accepted = "{\"item\":1,\"result\":\"accepted\",\"event\":\"e1\"}\n";
+    place.url = Some(publisher_of(accepted, false));
+    let output = place.run(&["batch", &items]);
+    assert_eq!(
+        (tally(&output).as_str(), output.status.code()),
+        ("1 accepted, 0 duplicate, 0 refused, 2 unknown", Some(1))
+    );
+    let complaint = text(&output.stderr);
+    assert!(complaint.starts_with(&format!("peal: {} did not answer: ", place.url.as_ref().unwrap())), "{complaint}");
+    assert!(complaint.contains(". 2 items of lines 3 to 4 may be stored or not"), "{complaint}");
+    assert!(complaint.contains(". Send it again from line 3 on"), "{complaint}");
+    assert_eq!(complaint.lines().count(), 1);
+
+    place.url = Some(publisher_of(accepted, false));
+    let output = place.run(&["batch", &items, "--failed", &items]);
+    assert_eq!(
+        (tally(&output).as_str(), output.status.code()),
+        ("1 accepted, 0 duplicate, 0 refused, 2 unknown", Some(1))
+    );
+    let complaint = text(&output.stderr);
+    assert!(
+        complaint.ends_with(&format!(". What has to be sent again stands in {items}: peal batch {items}")),
+        "{complaint}"
+    );
+    let again = fs::read_to_string(&items).unwrap();
+    let again: Vec<serde_json::Value> = again.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((again.len(), &again[0]["user"], &again[1]["event"]), (2, &2.into(), &"e3".into()));
+    assert!(again[0]["event"].is_string(), "it keeps the id that it was sent with");
+}
+
+#[test]
+fn a_batch_whose_log_does_not_answer_says_so() {
+    let mut place = Place::new();
+    let many: Vec<_> = (0..50_000).map(|_| ITEMS[3]).collect();
+    let items = file(&place, "items", &[&ITEMS[..], &many].concat());
+    let answers =
+        "{\"item\":1,\"result\":\"accepted\"}\n{\"item\":2,\"result\":\"unknown\",\"detail\":\"log: no answer\"}\n";
+    place.url = Some(publisher_of(answers, true));
+    let output = place.run(&["batch", &items]);
+    assert_eq!(output.status.code(), Some(1));
+    let complaint = text(&output.stderr);
+    assert!(complaint.starts_with("peal: line 3 is unknown: log: no answer\npeal: log: no answer. "), "{complaint}");
+    assert!(complaint.contains("of lines 3 to ") && complaint.contains("nothing behind line "), "{complaint}");
+
+    place.url = Some(publisher_of(answers, true));
+    let again = place.directory.path().join("again");
+    let output = place.run(&["batch", &items, "--failed", again.to_str().unwrap()]);
+    assert!(tally(&output).contains(" unknown, "), "{output:?}");
+    assert!(text(&output.stderr).starts_with("peal: log: no answer. "), "{output:?}");
+    let again = fs::read_to_string(&again).unwrap();
+    assert_eq!(again.lines().count(), many.len() + 2);
+    assert!(again.lines().skip(1).all(|line| line == ITEMS[3]));
+}
+
+#[test]
+fn a_batch_that_cannot_begin_names_the_file() {
+    let place = Place { url: Some("http://127.0.0.1:1".to_owned()), ..Place::new() };
+    let items = file(&place, "items", &ITEMS);
+    let (complaint, code) = place.complains(&["batch", "/nowhere/items"]);
+    assert_eq!(
+        (complaint.as_str(), code),
+        ("peal: /nowhere/items can't be read: No such file or directory (os error 2)", 1)
+    );
+    for failed in ["/nowhere/again", "/dev/null"] {
+        let (complaint, code) = place.complains(&["batch", &items, "--failed", failed]);
+        assert!(complaint.starts_with(&format!("peal: {failed} can't be written: ")), "{complaint}");
+        assert_eq!((complaint.lines().count(), code), (1, 1));
+    }
+    let (complaint, _) = place.complains(&["batch", &items, "--failed", &items]);
+    assert!(complaint.contains("no cluster answers"), "{complaint}");
+    assert_eq!(fs::read_to_string(&items).unwrap(), ITEMS.join("\n"), "nothing was sent, and it is still there");
+}
+
 #[tokio::test]
 async fn a_problem_is_one_line() {
     let mut place = Place::new();
@@ -167,9 +332,14 @@ async fn a_problem_is_one_line() {
 #[test]
 fn a_cluster_that_does_not_run_is_said_with_how_to_start_one() {
     let place = Place { url: Some("http://127.0.0.1:1".to_owned()), ..Place::new() };
-    for words in
-        [&["join", "7", "42"][..], &["listen", "42"], &["members", "7"], &["event", "e"], &["dead-letters", "list"]]
-    {
+    for words in [
+        &["join", "7", "42"][..],
+        &["listen", "42"],
+        &["members", "7"],
+        &["event", "e"],
+        &["dead-letters", "list"],
+        &["batch", "-"],
+    ] {
         let (complaint, code) = place.complains(words);
         assert!(complaint.contains("no cluster answers at http://127.0.0.1:1 (connection refused)"), "{complaint}");
         assert!(complaint.contains("`peal up`"), "{complaint}");
@@ -210,7 +380,7 @@ async fn a_directory_keeps_its_partitions() {
 fn a_directory_that_cannot_be_made_is_named_with_the_reason() {
     let place = Place::new();
     let file = place.directory.path().join("file");
-    std::fs::write(&file, "").unwrap();
+    fs::write(&file, "").unwrap();
     let inside = file.join("data");
     let (complaint, code) = place.complains(&["up", "--port", "0", "--data", inside.to_str().unwrap()]);
     assert!(complaint.contains(inside.to_str().unwrap()) && complaint.contains("Not a directory"), "{complaint}");

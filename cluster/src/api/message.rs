@@ -32,6 +32,32 @@ pub struct Post<'a> {
     pub data: Option<&'a RawValue>,
 }
 
+/// What became of an item of a batch.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ItemAnswer {
+    /// The number of its line.
+    pub item: u64,
+    /// What.
+    pub result: Outcome,
+    /// Why not.
+    #[serde(default)]
+    pub detail: String,
+}
+
+/// What becomes of an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It is durable.
+    Accepted,
+    /// It was accepted before.
+    Duplicate,
+    /// It is of no use to send it again.
+    Refused,
+    /// It may be stored or not.
+    Unknown,
+}
+
 /// Members to add and to remove, at most [`MEMBERS_PAGE_MAX`](peal_store::members::MEMBERS_PAGE_MAX) in all.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Change {
