@@ -8,6 +8,7 @@ mod apart;
 mod baseline;
 pub mod floor;
 mod heard;
+mod minute;
 mod process;
 mod report;
 mod site;
@@ -72,6 +73,14 @@ pub enum Failure {
     /// The cluster did not do as it was told.
     #[error(transparent)]
     Api(#[from] ApiError),
+    /// Joins of an ordinary minute failed.
+    #[error("{errors} of {joins} joins failed")]
+    Joins {
+        /// How many.
+        errors: u64,
+        /// Of how many.
+        joins: u64,
+    },
     /// A process or a socket failed.
     #[error("the measurement failed")]
     Io(#[from] io::Error),
@@ -100,6 +109,9 @@ pub async fn run(bench: &Bench) -> Result<(), Failure> {
     if limit < needed {
         return Err(Failure::OpenFiles { sockets: bench.sockets, needed, limit });
     }
+    if let Some(rate) = bench.joins {
+        return ordinary_minute(bench, rate).await;
+    }
     output::remark(format!("peal: a cluster with {} sockets …", bench.sockets));
     let Measured { numbers, frame_bytes, floor: beneath } = subject::measure(site(bench).await?, bench.sockets).await?;
     output::remark(format!("peal: the floor: the same sockets, frames of {frame_bytes} bytes, nothing else …"));
@@ -116,6 +128,18 @@ pub async fn run(bench: &Bench) -> Result<(), Failure> {
         is_on_services: beneath.is_some(),
     };
     Ok(output::line(if bench.markdown { report.markdown() } else { report.text() })?)
+}
+
+async fn ordinary_minute(bench: &Bench, rate: u32) -> Result<(), Failure> {
+    let seconds = bench.seconds;
+    output::remark(format!("peal: {rate} joins a second for {seconds} s …"));
+    #[cfg(feature = "services")]
+    let services = bench.services;
+    #[cfg(not(feature = "services"))]
+    let services = false;
+    let minute = minute::measure(&site(bench).await?, rate, seconds, services).await?;
+    output::line(if bench.markdown { minute.markdown() } else { minute.text() })?;
+    minute.outcome()
 }
 
 /// The cluster that was asked for.

@@ -74,8 +74,9 @@ pub(super) async fn start(services: &Services) -> Result<Site, Failure> {
     for port in port..=port + NODES {
         timeout(READY_TIMEOUT, ready(port)).await.map_err(|_| io::Error::other(format!("port {port} is not ready")))?;
     }
+    let id = publisher.id().ok_or_else(|| io::Error::other("the publisher ended early"))?;
     let apart = Apart { programs, kafka, nodes, _publisher: publisher };
-    Ok(Site::of(Api::new(BaseUrl::of_port(port)), urls, &observed, Running::Apart(apart)))
+    Ok(Site::of(Api::new(BaseUrl::of_port(port)), urls, &observed, id, Running::Apart(apart)))
 }
 
 impl Apart {

@@ -96,13 +96,13 @@ impl Report {
     }
 }
 
-fn millis(latency: &Histogram<u64>, quantile: f64) -> String {
+pub(super) fn millis(latency: &Histogram<u64>, quantile: f64) -> String {
     let micros = u32::try_from(latency.value_at_quantile(quantile)).unwrap_or(u32::MAX);
     format!("{:.2}", f64::from(micros) / 1_000.0)
 }
 
 /// `12,345`.
-fn thousands(number: f64) -> String {
+pub(super) fn thousands(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut out = String::new();
     for (index, digit) in digits.chars().enumerate() {

@@ -20,6 +20,8 @@ pub(super) struct Site {
     pub(super) nodes: Vec<String>,
     /// Whose memory and time count.
     pub(super) observed: Observed,
+    /// The process that takes events in.
+    pub(super) publisher: Observed,
     #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "held until it is dropped"))]
     pub(super) running: Running,
 }
@@ -42,11 +44,11 @@ impl Site {
         let process = recipe.start().await?;
         let id = process.id().ok_or_else(|| io::Error::other("the cluster ended early"))?;
         let nodes = (1..=NODES).map(|node| format!("ws://127.0.0.1:{}", recipe.port + node)).collect();
-        Ok(Self::of(recipe.api(), nodes, &[id], Running::Together { _process: process, _directory: directory }))
+        Ok(Self::of(recipe.api(), nodes, &[id], id, Running::Together { _process: process, _directory: directory }))
     }
 
-    pub(super) fn of(api: Api, nodes: Vec<String>, observed: &[u32], running: Running) -> Self {
-        Self { api, nodes, observed: Observed::new(observed), running }
+    pub(super) fn of(api: Api, nodes: Vec<String>, observed: &[u32], publisher: u32, running: Running) -> Self {
+        Self { api, nodes, observed: Observed::new(observed), publisher: Observed::new(&[publisher]), running }
     }
 
     /// Where a user's socket belongs.

@@ -15,7 +15,8 @@ const AFTER: &str = "\
 Examples:
   peal bench
   peal bench --sockets 2000                        a quick look
-  peal bench --markdown >> BENCHMARKS.md";
+  peal bench --markdown >> BENCHMARKS.md
+  peal bench --joins 5000                          an ordinary minute, in which no join may fail";
 
 /// Measure memory, throughput and latency on this machine
 #[derive(Debug, Args)]
@@ -24,10 +25,16 @@ pub struct Bench {
     /// How many sockets are open
     #[arg(long, default_value_t = 10_000, value_name = "N")]
     pub sockets: u32,
+    /// Post so many joins a second to `peal up` instead, whether they are answered or not; fails if one of them does
+    #[arg(long, value_name = "N")]
+    pub joins: Option<u32>,
+    /// For how long
+    #[arg(long, default_value_t = 60, value_name = "S", requires = "joins")]
+    pub seconds: u32,
     /// Print what BENCHMARKS.md holds: the table with commit, machine and command
     #[arg(long)]
     pub markdown: bool,
-    /// Measure the nodes of a cluster on Kafka and Redis instead, beside librdkafka reading alone
+    /// Measure a cluster on Kafka and Redis instead: its nodes, beside librdkafka reading alone, or with --joins its publisher
     #[cfg(feature = "services")]
     #[arg(long)]
     pub services: bool,
@@ -64,6 +71,13 @@ impl Bench {
     /// Everything that makes no sense.
     pub(super) fn faults(&self) -> Vec<String> {
         let fault = || "--sockets takes 100 to 14000: the ports of one address are not more".to_owned();
-        (!(100..=14_000).contains(&self.sockets)).then(fault).into_iter().collect()
+        let mut faults: Vec<_> = (!(100..=14_000).contains(&self.sockets)).then(fault).into_iter().collect();
+        if !(1..=1_000_000).contains(&self.joins.unwrap_or(1)) {
+            faults.push("--joins takes 1 to 1000000 a second".to_owned());
+        }
+        if !(1..=3_600).contains(&self.seconds) {
+            faults.push("--seconds takes 1 to 3600".to_owned());
+        }
+        faults
     }
 }
