@@ -27,7 +27,7 @@ export CHROMIUM
 ON_SERVICES := peal-node/bin,peal-publisher/bin,peal-cluster/services
 CLUSTER := --package peal-node --package peal-publisher --package peal-cluster --bins --features $(ON_SERVICES)
 
-.PHONY: help run cluster test check bench bench-services services services-down test-services failure-table test-rust test-browser test-conformance \
+.PHONY: help run cluster test check bench bench-services minute minute-services services services-down test-services failure-table test-rust test-browser test-conformance \
 	test-producers test-failures format lint lint-services docs has-rust has-node has-producers has-chromium
 
 help: ## Say what there is
@@ -60,6 +60,16 @@ bench-services: has-rust ## Measure the nodes of a cluster on a real Kafka and R
 	@eval "$$(services/up.sh)"; trap services/down.sh EXIT; \
 		redis-cli -u "$$PEAL_REDIS/9" flushdb > /dev/null; \
 		"$(TARGET_DIR)/release/peal" bench --services --redis "$$PEAL_REDIS/9" $(ARGS)
+
+minute: has-rust ## An ordinary minute: 5,000 joins a second for 60 s to `peal up`, and none may fail
+	@cargo build --release --package peal-cluster
+	@"$(TARGET_DIR)/release/peal" bench --joins 5000 $(ARGS)
+
+minute-services: has-rust ## The same to a publisher on a real Kafka and Redis
+	@cargo build --release $(CLUSTER)
+	@eval "$$(services/up.sh)"; trap services/down.sh EXIT; \
+		redis-cli -u "$$PEAL_REDIS/9" flushdb > /dev/null; \
+		"$(TARGET_DIR)/release/peal" bench --services --redis "$$PEAL_REDIS/9" --joins 5000 $(ARGS)
 
 services: ## Start a real Kafka and a real Redis on loopback (make services BROKERS=3 for three brokers)
 	@services/up.sh
