@@ -12,11 +12,13 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_LENGTH;
 use axum::http::request::Parts;
 use axum::response::IntoResponse;
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use peal_proto::ProblemKind;
+use peal_proto::limits::EVENT_BYTES_MAX;
 use peal_serve::problem::method_not_allowed;
 use peal_serve::{Failure, healthz, locate, telemetry, with_fallbacks};
 use tower_http::cors::CorsLayer;
@@ -62,11 +64,12 @@ async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     telemetry::metrics_page().await
 }
 
-/// A seat is taken before the body is read, so that bodies are bounded as well.
+/// A seat is taken before the body is read, with as many bytes as it says it has, so that bodies are bounded as well.
 impl FromRequestParts<Arc<App>> for Seat {
     type Rejection = Failure;
 
-    async fn from_request_parts(_: &mut Parts, app: &Arc<App>) -> Result<Self, Failure> {
-        app.ingest.seat()
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failure> {
+        let length = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        app.ingest.seat(length.unwrap_or(EVENT_BYTES_MAX).min(EVENT_BYTES_MAX))
     }
 }

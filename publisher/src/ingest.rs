@@ -6,7 +6,6 @@
 mod seat;
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::try_join_all;
@@ -19,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 pub(crate) use self::seat::{Seat, Seats};
 use crate::config::Settings;
-use crate::limits::{APPEND_TIMEOUT, INFLIGHT_RETRY_AFTER, STATUS_TIMEOUT};
+use crate::limits::{APPEND_TIMEOUT, BATCHES_INFLIGHT_MAX, INFLIGHT_RETRY_AFTER, STATUS_TIMEOUT};
 use crate::status;
 use crate::within::within;
 
@@ -38,19 +37,28 @@ pub(crate) enum Taken {
 pub(crate) struct Ingest {
     stores: Stores,
     clock: Clock,
-    seats: Arc<Seats>,
+    seats: Seats,
+    batch_seats: Seats,
     appends: TaskTracker,
 }
 
 impl Ingest {
     pub(crate) fn new(stores: Stores, clock: Clock, settings: &Settings) -> Self {
         let seats = Seats::new(settings.inflight_requests_max, settings.inflight_bytes_max);
-        Self { stores, clock, seats: Arc::new(seats), appends: TaskTracker::new() }
+        let batch_seats = seats.beside(BATCHES_INFLIGHT_MAX);
+        Self { stores, clock, seats, batch_seats, appends: TaskTracker::new() }
     }
 
-    /// A seat for one request, if there is one left.
-    pub(crate) fn seat(&self) -> Result<Seat, Failure> {
-        self.seats.take().ok_or_else(|| busy("requests"))
+    /// A seat for one event whose body has so many bytes, if there is one left. So bodies are bounded before they are read.
+    pub(crate) fn seat(&self, body_bytes: usize) -> Result<Seat, Failure> {
+        let mut seat = self.seats.take().ok_or_else(|| busy("requests"))?;
+        seat.weigh(body_bytes).ok_or_else(|| busy("bytes"))?;
+        Ok(seat)
+    }
+
+    /// A seat for a batch, if there is one left.
+    pub(crate) fn batch_seat(&self) -> Result<Seat, Failure> {
+        self.batch_seats.take().ok_or_else(|| busy("batches"))
     }
 
     /// An id for an event whose poster gave none; ids given later sort later, within a millisecond in any order.

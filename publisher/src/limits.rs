@@ -12,11 +12,16 @@ pub const RATE_KEYS_MAX: usize = 100_000;
 /// How often buckets that are full are forgotten: to look at all of them takes about a millisecond.
 pub const RATE_KEYS_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Requests that may be between their head and their answer. With bodies of 64 KiB that is 64 MiB at worst.
-pub const INFLIGHT_REQUESTS_MAX: usize = 1_024;
+/// Events that may be between the head of their request and its answer: more than a second's worth at 5,000 a second, which a
+/// log may be silent for. What they hold is bounded by their bytes.
+pub const INFLIGHT_REQUESTS_MAX: usize = 8_192;
 
-/// Bytes of events that may be on their way into the log: a second's worth for a disk, a tenth for a network.
+/// Bytes of bodies that are being read and of events on their way into the log: a second's worth for a disk, a tenth for a
+/// network.
 pub const INFLIGHT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Batches that may be read at a time; each holds a part of [`BATCH_PART_BYTES_MAX`].
+pub const BATCHES_INFLIGHT_MAX: usize = 64;
 
 /// When too much is in flight: how long until asking again is worth it.
 pub const INFLIGHT_RETRY_AFTER: Duration = Duration::from_secs(1);

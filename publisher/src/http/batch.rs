@@ -58,7 +58,7 @@ enum Outcome {
     Duplicate,
     /// It is not what the endpoint takes, or nothing of the batch can be read any more.
     Refused,
-    /// The log did not answer: it may be stored or not.
+    /// The log did not answer, and it may be stored or not; or it did not come.
     Unknown,
 }
 
@@ -74,7 +74,8 @@ impl Outcome {
     }
 }
 
-pub(super) async fn post(State(app): State<Arc<App>>, seat: Seat, request: Request) -> Result<Response, Failure> {
+pub(super) async fn post(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
+    let seat = app.ingest.batch_seat()?;
     let (parts, body) = request.into_parts();
     require_type(&parts.headers, &TYPES)?;
     let client = app.admission.client(&parts);
@@ -176,7 +177,7 @@ impl Batch {
                     Read::Silence => {
                         let silence = BATCH_SILENCE_MAX.as_secs();
                         let detail = format!("no byte came for {silence} s; nothing more of this batch is read");
-                        part.refuse(self.items.number() + 1, detail);
+                        part.answer(self.items.number() + 1, Outcome::Unknown, None, Some(detail));
                         self.over = true;
                     }
                     Read::End => {

@@ -1,5 +1,5 @@
-//! Who may be in flight: a seat a request, and a weight in bytes once its event is known. A single event waits for neither;
-//! a batch, which has its seat for long, waits for its weight.
+//! Who may be in flight: a seat a request, and a weight in bytes: of its body, then of its event. A single event waits for
+//! neither; a batch, which has its seat for long, waits for its weight.
 
 use std::sync::Arc;
 
@@ -16,6 +16,11 @@ impl Seats {
     pub(crate) fn new(requests_max: usize, bytes_max: usize) -> Self {
         let most = |number: usize| Arc::new(Semaphore::new(number.min(Semaphore::MAX_PERMITS)));
         Self { requests: most(requests_max), bytes: most(bytes_max), bytes_max }
+    }
+
+    /// Seats of another sort, for requests whose bytes are counted together with those of these.
+    pub(crate) fn beside(&self, requests_max: usize) -> Self {
+        Self { bytes: Arc::clone(&self.bytes), ..Self::new(requests_max, self.bytes_max) }
     }
 
     /// A seat, if one is left.
@@ -56,8 +61,9 @@ impl Drop for Weight {
 }
 
 impl Seat {
-    /// Takes this many bytes as well, once; `None` when there are not so many left.
+    /// Takes this many bytes as well, in place of those it had; `None` when there are not so many left.
     pub(super) fn weigh(&mut self, bytes: usize) -> Option<()> {
+        self.weight = None;
         let bytes = u32::try_from(bytes).ok()?;
         self.weight = Some(Weight::of(Arc::clone(&self.bytes).try_acquire_many_owned(bytes).ok()?));
         Some(())

@@ -8,7 +8,7 @@ use axum::http::{Request, StatusCode};
 use futures_util::{StreamExt, stream};
 use peal_proto::Topic;
 use peal_publisher::Settings;
-use peal_publisher::limits::{BATCH_PART_ITEMS_MAX, BATCH_SILENCE_MAX};
+use peal_publisher::limits::{BATCH_PART_ITEMS_MAX, BATCH_SILENCE_MAX, BATCHES_INFLIGHT_MAX};
 use peal_store::simulated::{Outage, Store};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -157,7 +157,8 @@ async fn items_are_answered_while_the_body_is_still_coming_and_silence_ends_it()
     let too_early = tokio::time::timeout(BATCH_SILENCE_MAX - Duration::from_secs(1), answers.next()).await;
     assert!(too_early.is_err());
     let last = lines(&answers.next().await.unwrap().unwrap());
-    is_refused(&last[0], 4, "no byte came for 15 s");
+    assert_eq!((&last[0]["item"], &last[0]["result"]), (&json!(4), &json!("unknown")));
+    assert!(last[0]["detail"].as_str().unwrap().starts_with("no byte came for 15 s"));
     assert!(answers.next().await.is_none());
 }
 
@@ -211,4 +212,24 @@ async fn what_a_poster_that_went_away_left_in_flight_is_still_counted() {
     simulation.heal(Store::Log);
     bench.published("e").await;
     assert_eq!(bench.post("/v1/communities/7/events", r#"{"kind":"k"}"#).await.0, 202);
+}
+
+#[tokio::test(start_paused = true)]
+async fn batches_that_are_being_read_are_bounded_and_keep_no_single_event_out() {
+    let bench = Bench::start(simulation().stores());
+    let silent = || Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
+    let mut being_read = Vec::new();
+    for _ in 0..BATCHES_INFLIGHT_MAX {
+        let response = bench.ask(request("application/x-ndjson", silent())).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        being_read.push(response);
+    }
+    let refused = bench.ask(request("application/x-ndjson", silent())).await;
+    assert_eq!(
+        (refused.status(), &refused.headers()["retry-after"]),
+        (StatusCode::SERVICE_UNAVAILABLE, &"1".parse().unwrap())
+    );
+    bench.say(7, "single").await;
+    being_read.pop();
+    assert_eq!(bench.ask(request("application/x-ndjson", silent())).await.status(), StatusCode::OK);
 }

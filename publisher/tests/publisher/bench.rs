@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, HttpBody as _, to_bytes};
 use axum::http::{Request, Response};
 use peal_proto::{EventId, Partition, Position, ShardMap, Timestamp, Topic, UserId};
 use peal_publisher::{FanoutLimits, Publisher, Settings};
@@ -79,8 +79,12 @@ impl Bench {
     }
 
     pub(crate) async fn send(&self, method: &str, path: &str, body: impl Into<Body>) -> (u16, Value) {
-        let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
-        read(self.ask(request.body(body.into()).unwrap()).await).await
+        let body: Body = body.into();
+        let mut request = Request::builder().method(method).uri(path).header("content-type", "application/json");
+        if let Some(bytes) = body.size_hint().exact() {
+            request = request.header("content-length", bytes);
+        }
+        read(self.ask(request.body(body).unwrap()).await).await
     }
 
     pub(crate) async fn post(&self, path: &str, body: impl Into<Body>) -> (u16, Value) {

@@ -106,6 +106,7 @@ async fn what_is_in_flight_is_bounded_and_the_rest_is_asked_to_come_back() {
         pause(1).await;
         let request = axum::http::Request::post("/v1/communities/7/events")
             .header("content-type", "application/json")
+            .header("content-length", "12")
             .body(r#"{"kind":"k"}"#.into())
             .unwrap();
         let response = bench.ask(request).await;
@@ -210,4 +211,26 @@ async fn a_log_that_goes_away_in_the_middle_of_a_large_event_is_gone_on_with() {
         simulation.delay(Store::Log, Duration::ZERO);
         assert_eq!(told(&bench.stores, "large").await, (0..95).collect::<Vec<_>>());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_being_read_is_in_flight() {
+    let bench = Bench::start_with(simulation().stores(), Settings { inflight_bytes_max: 100_000, ..settings() });
+    let publisher = bench.publisher.clone();
+    let slow = axum::http::Request::post("/v1/communities/7/events")
+        .header("content-type", "application/json")
+        .header("content-length", "60000")
+        .body(axum::body::Body::from_stream(
+            futures_util::stream::pending::<Result<axum::body::Bytes, std::io::Error>>(),
+        ))
+        .unwrap();
+    let being_read = tokio::spawn(tower::ServiceExt::oneshot(publisher.router(), slow));
+    pause(1).await;
+    let body = format!(r#"{{"kind":"k","data":{{"text":"{}"}}}}"#, "x".repeat(50_000));
+    let (status, problem) = bench.post("/v1/communities/7/events", body.clone()).await;
+    assert_eq!(status, 503);
+    assert!(problem["detail"].as_str().unwrap().starts_with("too many bytes are in flight"));
+    being_read.abort();
+    assert!(being_read.await.unwrap_err().is_cancelled());
+    assert_eq!(bench.post("/v1/communities/7/events", body).await.0, 202);
 }
