@@ -1,6 +1,6 @@
 //! The frames of `peal.v1`: one JSON object a WebSocket text frame (RFC 6455), both ways.
 //!
-//! A node writes frames into a buffer it owns and never parses the notification it carries; a client in Rust (the terminal
+//! A node writes frames into a buffer it owns, around the bytes of the notification as they are; a client in Rust (the terminal
 //! client, tests, load) reads them with [`NodeFrame`].
 
 use bytes::{BufMut, BytesMut};
