@@ -12,9 +12,8 @@ pub const RATE_KEYS_MAX: usize = 100_000;
 /// How often buckets that are full are forgotten: to look at all of them takes about a millisecond.
 pub const RATE_KEYS_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Events that may be between the head of their request and its answer: more than a second's worth at 5,000 a second, which a
-/// log may be silent for. What they hold is bounded by their bytes.
-pub const INFLIGHT_REQUESTS_MAX: usize = 8_192;
+/// Events that may be between the head of their request and its answer. What they hold is bounded by their bytes.
+pub const INFLIGHT_REQUESTS_MAX: usize = 1_024;
 
 /// Bytes of bodies that are being read and of events on their way into the log: a second's worth for a disk, a tenth for a
 /// network.
