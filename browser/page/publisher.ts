@@ -29,7 +29,7 @@ export function post(community: number, text: string): Promise<string> {
   return publish(`v1/communities/${community}/events`, { kind: "community.posted", data: { text } });
 }
 
-/** How far the fan-out of an event has come: at least `state`, `members` and `published`. */
+/** What became of an event: at least `state`, `members`, `published`, `delivered` and `parked`. */
 export async function account(event: string): Promise<Record<string, unknown>> {
   return record(await request(`v1/events/${encodeURIComponent(event)}`));
 }

@@ -21,7 +21,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use peal_proto::{CommunityId, EventId, LetterId, UserId};
-use peal_store::status::Status;
+use peal_store::status::Account;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
@@ -80,11 +80,11 @@ impl Api {
         self.send::<Accepted>(Method::POST, &path, Some(self.json(post)?)).await.map(|accepted| accepted.event)
     }
 
-    /// How far an event is.
+    /// How far an event is, and what became of it.
     ///
     /// # Errors
     /// [`ApiError`]; a problem with status 404 when the event is unknown.
-    pub async fn status(&self, event: &EventId) -> Result<Status, ApiError> {
+    pub async fn account(&self, event: &EventId) -> Result<Account, ApiError> {
         self.send(Method::GET, &format!("/v1/events/{event}"), None).await
     }
 

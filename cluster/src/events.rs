@@ -3,7 +3,7 @@
 use std::io;
 
 use peal_proto::{Audience, EventId};
-use peal_store::status::{State, Status};
+use peal_store::status::{Account, State, Status};
 
 use crate::api::{self, ApiError};
 use crate::config::events::{Join, JsonObject, Post, ShowEvent};
@@ -73,18 +73,24 @@ fn accepted(answer: Result<EventId, ApiError>) -> Result<(), Failure> {
 /// # Errors
 /// [`Failure`].
 pub async fn show(show: &ShowEvent) -> Result<(), Failure> {
-    let status = show.which.api().status(&show.event).await.map_err(Failure::Api)?;
-    let text = if show.json { serde_json::to_string(&status).map_err(io::Error::from)? } else { sentence(&status) };
+    let account = show.which.api().account(&show.event).await.map_err(Failure::Api)?;
+    let text = if show.json { serde_json::to_string(&account).map_err(io::Error::from)? } else { sentence(&account) };
     Ok(output::line(text)?)
 }
 
-fn sentence(status: &Status) -> String {
+fn sentence(account: &Account) -> String {
+    let Account { status, delivered, parked, expired, failed } = account;
     let Status { event, state, kind, audience, at, members, published, duplicates } = status;
+    let to = |members: u64| if members == 1 { "1 member".to_owned() } else { format!("{members} members") };
+    let fates = [(delivered, "delivered"), (parked, "parked"), (expired, "expired"), (failed, "failed")];
+    let fates: Vec<_> = fates.iter().filter(|(of, _)| **of > 0).map(|(of, fate)| format!("{of} {fate}")).collect();
     let progress = match state {
         State::Accepted => "accepted, and nobody told yet".to_owned(),
         State::Expanding => format!("expanding: {published} of {members} members told"),
-        State::Published => format!("published to {published} {}", if *published == 1 { "member" } else { "members" }),
+        State::Published => format!("published to {}", to(*published)),
+        State::Settled => format!("settled for {}", to(*published)),
     };
+    let fates = if fates.is_empty() { String::new() } else { format!(": {}", fates.join(", ")) };
     let repeats = match duplicates {
         0 => String::new(),
         1 => "; posted once more, and not told again".to_owned(),
@@ -94,7 +100,7 @@ fn sentence(status: &Status) -> String {
         Audience::Community(community) => format!("in community {community}"),
         Audience::User(user) => format!("for user {user}"),
     };
-    format!("{event}: {kind} {whose} at {at}, {progress}{repeats}")
+    format!("{event}: {kind} {whose} at {at}, {progress}{fates}{repeats}")
 }
 
 #[cfg(test)]
@@ -104,12 +110,19 @@ mod tests {
     #[test]
     fn a_status_reads_as_a_sentence() {
         let json = r#"{"event":"e1","state":"published","kind":"community.joined","community":7,
-            "at":"2026-11-22T10:00:00.000Z","members":1,"published":1,"duplicates":2}"#;
-        let status = serde_json::from_str(json).unwrap();
+            "at":"2026-11-22T10:00:00.000Z","members":3,"published":3,"duplicates":2,"delivered":1,"parked":0,"expired":0,
+            "failed":0}"#;
+        let mut account: Account = serde_json::from_str(json).unwrap();
         assert_eq!(
-            sentence(&status),
-            "e1: community.joined in community 7 at 2026-11-22T10:00:00.000Z, published to 1 member; \
+            sentence(&account),
+            "e1: community.joined in community 7 at 2026-11-22T10:00:00.000Z, published to 3 members: 1 delivered; \
              posted 2 times more, and not told again"
+        );
+        account.parked = 2;
+        (account.status.state, account.status.duplicates) = (State::Settled, 0);
+        assert_eq!(
+            sentence(&account),
+            "e1: community.joined in community 7 at 2026-11-22T10:00:00.000Z, settled for 3 members: 1 delivered, 2 parked"
         );
     }
 }

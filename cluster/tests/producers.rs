@@ -146,8 +146,8 @@ impl Site {
     async fn has_met_twice(&self, event: &str) {
         let event = event.parse().unwrap();
         let met = async || {
-            let status = self.api.status(&event).await;
-            status.is_ok_and(|status| status.state == State::Published && (status.members, status.duplicates) == (1, 1))
+            let status = self.api.account(&event).await.map(|account| account.status);
+            status.is_ok_and(|status| status.state >= State::Published && (status.members, status.duplicates) == (1, 1))
         };
         until(event.as_str(), TOLD_TIMEOUT, met).await;
     }

@@ -5,8 +5,8 @@
 //! be done into outputs; it does no IO, reads no clock and draws no dice, so the same code runs under the simulator.
 //!
 //! This file composes the machines beside it: the [`ledger`] of unsettled records, each [`user`] and [`session`], the
-//! [`parking`] of records in the inbox, the [`commit`], and the heartbeat's [`wheel`]. How records are handed out is in
-//! [`deliver`].
+//! [`parking`] of records in the inbox, the [`receipts`] of what became of them, the [`commit`], and the heartbeat's
+//! [`wheel`]. How records are handed out is in [`deliver`].
 
 pub mod commit;
 mod deliver;
@@ -14,6 +14,7 @@ mod event;
 mod inbox;
 mod ledger;
 mod parking;
+mod receipts;
 mod session;
 mod user;
 mod wheel;
@@ -27,8 +28,8 @@ use peal_store::inbox::Marker;
 pub use self::event::{Frame, Input, Output, SessionId, Unavailable};
 use crate::limits::Limits;
 use commit::{Committer, Settled};
-use inbox::Fetching;
-use ledger::{Ledger, Sequence};
+use inbox::{Fetching, Trimming};
+use ledger::{Held, Ledger, Sequence};
 use parking::{Finding, Parking};
 use session::{Outbox, Session};
 use user::User;
@@ -52,7 +53,9 @@ pub struct Core {
     to_fetch: VecDeque<SessionId>,
     fetching: Option<Fetching>,
     to_trim: BTreeMap<UserId, Position>,
-    trimming: Option<Vec<(UserId, Position)>>,
+    /// To be trimmed once it is committed that far.
+    trim_later: BTreeMap<UserId, Position>,
+    trimming: Option<Trimming>,
     /// The inbox did not answer: nothing is asked of it before then.
     retry_at: Option<Duration>,
     retry_wait: Duration,
@@ -83,6 +86,7 @@ impl Core {
             to_fetch: VecDeque::new(),
             fetching: None,
             to_trim: BTreeMap::new(),
+            trim_later: BTreeMap::new(),
             trimming: None,
             retry_at: None,
             retry_wait: limits.retry_min,
@@ -106,7 +110,10 @@ impl Core {
         self.now = now;
         self.wall = wall;
         match input {
-            Input::Record { offset, user, expires, value } => self.record(offset, user, expires, value),
+            Input::Record { offset, user, event, expires, value } => {
+                let held = Held { user, event, value, expires, expired: false, since: now };
+                self.record(offset, held);
+            }
             Input::Skipped { offset } => self.ledger.pass(offset),
             Input::Opened { session, user, cursor } => self.opened(session, user, cursor),
             Input::Acked { session, cursor } => self.acked(session, cursor),
@@ -131,7 +138,8 @@ impl Core {
             self.start_trim();
         }
         if let Some(settled) = self.committer.start(self.settled(), self.now) {
-            self.outbox.put(Output::Commit { settled });
+            let receipts = self.ledger.receipts().start(settled.position);
+            self.outbox.put(Output::Commit { settled, receipts });
         }
         self.outbox.drain()
     }
@@ -182,6 +190,8 @@ impl Core {
         match answer {
             Ok(()) => {
                 let committed = self.committer.done();
+                self.ledger.receipts().done();
+                self.trim_committed(committed.position);
                 let rewound =
                     committed.marker == self.parking.expected() && committed.position <= self.ledger.settled();
                 if !self.parking.suspended() {
@@ -193,7 +203,10 @@ impl Core {
                     self.committer.hurry(self.now); // that one was on its way when the loss was found
                 }
             }
-            Err(Unavailable) => self.committer.failed(self.now + self.limits.retry_min),
+            Err(Unavailable) => {
+                self.committer.failed(self.now + self.limits.retry_min);
+                self.ledger.receipts().failed();
+            }
         }
     }
 

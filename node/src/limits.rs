@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use peal_store::inbox::Retention;
+
 /// What bounds one partition and the sockets of its users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -23,7 +25,8 @@ pub struct Limits {
     pub session_bytes_max: usize,
     /// Bytes of unsettled records of a partition: beyond it the partition is not read on.
     pub window_bytes_max: usize,
-    /// Records of a partition in memory, the settled behind an unsettled one included: some 100 bytes each.
+    /// Records of a partition in memory, with the settled behind an unsettled one and what no receipt says yet: some 130 bytes
+    /// each.
     pub window_records_max: usize,
     /// Records in one batch to the inbox: a few hundred share an fsync or a round trip.
     pub park_batch_max: usize,
@@ -35,6 +38,8 @@ pub struct Limits {
     pub page_bytes_max: usize,
     /// Sockets of one user; one more closes the oldest with 4003.
     pub sessions_per_user_max: usize,
+    /// How long the inbox keeps an entry; the accounts of events say that it is parked no longer.
+    pub inbox_ttl: Duration,
     /// How long the lease on a partition lasts without being renewed. A partition whose node died stands still so long.
     pub lease_term: Duration,
     /// How long a partition may be quiet before a canary is sent through it; `None` where the log is in the same process and
@@ -59,11 +64,24 @@ impl Default for Limits {
             page_entries_max: 256,
             page_bytes_max: 64 * 1024,
             sessions_per_user_max: 8,
+            inbox_ttl: Retention::default().ttl,
             lease_term: Duration::from_secs(5),
             canary_interval: None,
         }
     }
 }
+
+/// Runs of notifications in one receipt: with ids of 64 characters some 150 bytes each, and Kafka takes a megabyte.
+pub const RECEIPT_RUNS_MAX: usize = 4_000;
+
+/// Users whose inboxes are looked at together before they are trimmed.
+pub const REPLAYED_PAGES_MAX: usize = 16;
+
+/// Entries of a user looked at together before they are trimmed.
+pub const REPLAYED_PAGE_ENTRIES_MAX: usize = 256;
+
+/// Bytes of a user's entries looked at together before they are trimmed: 4 MiB with those of the others.
+pub const REPLAYED_PAGE_BYTES_MAX: usize = 256 * 1024;
 
 /// How often a lease is claimed in its term: two claims may fail before it runs out.
 pub const LEASE_CLAIMS_PER_TERM: u32 = 4;

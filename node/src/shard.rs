@@ -6,6 +6,8 @@
 mod calls;
 mod handle;
 mod meters;
+mod notification;
+mod receipts;
 mod takeover;
 
 use std::collections::HashMap;
@@ -15,12 +17,10 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use metrics::counter;
-use peal_proto::shard::partition_of;
-use peal_proto::{CloseCode, DeadLetter, NodeId, Partition, Timestamp, Topic, UserId};
+use peal_proto::{CloseCode, DeadLetter, NodeId, Partition, Timestamp, Topic};
 use peal_serve::Clock;
 use peal_store::log::{Headers, NewRecord, Reader, Record};
 use peal_store::{StoreError, Stores};
-use serde::de::IgnoredAny;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +29,7 @@ use self::calls::Call;
 use self::handle::Shared;
 pub(crate) use self::handle::{Health, ShardHandle};
 use self::meters::Meters;
+use self::notification::{Addressed, Reading};
 use crate::core::{Core, Frame, Input, Output, SessionId};
 use crate::limits::{DRAIN_TIMEOUT, Limits, REPORTS_MAX, REPORTS_PER_TURN};
 use crate::session::{Batch, Mailbox, Report};
@@ -55,6 +56,7 @@ pub(crate) struct Shard {
     /// At most one of each kind.
     calls: FuturesUnordered<Call>,
     reader: Option<Box<dyn Reader>>,
+    reading: Reading,
     /// The log did not answer: it is not read before then.
     read_at: Duration,
     drain_until: Option<Duration>,
@@ -71,6 +73,8 @@ impl Shard {
     ) -> (Self, ShardHandle) {
         let (sender, reports) = mpsc::channel(REPORTS_MAX);
         let shared = Arc::<Shared>::default();
+        let limits = Limits { inbox_ttl: stores.inbox.ttl(), ..limits };
+        let reading = Reading::new(partition, stores.log.partitions());
         let handle = ShardHandle { reports: sender, shared: Arc::clone(&shared) };
         let shard = Self {
             partition,
@@ -83,6 +87,7 @@ impl Shard {
             touched: Vec::new(),
             calls: FuturesUnordered::new(),
             reader: None,
+            reading,
             read_at: Duration::ZERO,
             drain_until: None,
             meters: Meters::new(node),
@@ -239,14 +244,13 @@ impl Shard {
         self.meters.read.increment(records.len() as u64);
         let (now, wall) = self.time();
         self.shared.hearing.hear(now);
-        let partitions = self.stores.log.partitions();
         for record in records {
             let offset = record.offset;
-            let input = match notification(&record, self.partition, partitions) {
+            let input = match self.reading.look_at(&record) {
                 Ok(_) if record.headers.canary => Input::Skipped { offset },
-                Ok(user) => {
+                Ok(Addressed { user, event }) => {
                     let Record { headers, value, .. } = record;
-                    Input::Record { offset, user, expires: headers.expires, value }
+                    Input::Record { offset, user, event, expires: headers.expires, value }
                 }
                 Err(reason) => {
                     if !self.dead_letter(&record, reason, stop).await {
@@ -347,7 +351,7 @@ impl Shard {
                 }
                 Output::Fetch { requests } => self.calls.push(self.fetch(requests)),
                 Output::Trim { trims } => self.calls.push(self.trim(trims)),
-                Output::Commit { settled } => self.calls.push(self.commit(settled)),
+                Output::Commit { settled, receipts } => self.calls.push(self.commit(settled, receipts)),
                 Output::Rewind { to } => {
                     self.meters.rewinds.increment(1);
                     tracing::warn!(
@@ -391,26 +395,5 @@ async fn next_batch(reader: &mut Option<Box<dyn Reader>>) -> Result<Vec<Record>,
     match reader {
         Some(reader) => reader.next().await,
         None => std::future::pending().await,
-    }
-}
-
-/// Whose notification a record is, or why it is none. Another producer may have written it: in another partition than its
-/// user's nobody would ever read it, and a client that is sent what is no JSON object closes, comes back, and is sent it
-/// again. So that is looked at, and nothing of the value is kept.
-fn notification(record: &Record, partition: Partition, partitions: u32) -> Result<UserId, String> {
-    let key = record.key.ok_or("its key is not a user")?;
-    let user = UserId::new(key).map_err(|error| format!("its key is not a user: {error}"))?;
-    let home = partition_of(key, partitions);
-    if home != partition {
-        return Err(format!("it is for user {user}, whose partition is {home} of {partitions}, not {partition}"));
-    }
-    if record.headers.canary {
-        return Ok(user);
-    }
-    let value = std::str::from_utf8(&record.value).map_err(|error| format!("its value is not UTF-8: {error}"))?;
-    match serde_json::from_str::<IgnoredAny>(value) {
-        Ok(IgnoredAny) if value.trim_ascii_start().starts_with('{') => Ok(user),
-        Ok(IgnoredAny) => Err("its value is not a JSON object".to_owned()),
-        Err(error) => Err(format!("its value is not a JSON object: {error}")),
     }
 }

@@ -1,6 +1,7 @@
 //! The partition core against a naive world: a log, an inbox and clients with cursors, under random schedules of reads,
 //! sockets, acks, lost answers, crashes and wipes. The oracle: once everything is healed, every client has seen every
-//! record of its user exactly once and in order, and everything is settled.
+//! record of its user exactly once and in order, everything is settled, and the receipts say of every record that it was
+//! delivered.
 
 #![expect(clippy::unwrap_used, reason = "a world that breaks its own rules fails the test")]
 
@@ -12,7 +13,7 @@ use peal_node::core::commit::Settled;
 use peal_node::core::{Frame, SessionId, Unavailable};
 use peal_node::limits::Limits;
 use peal_node::{Core, Input, Output};
-use peal_proto::{CloseCode, Cursor, Generation, Offset, Position, Timestamp, UserId};
+use peal_proto::{CloseCode, Cursor, EventId, Fate, Generation, Offset, Position, Receipt, Run, Timestamp, UserId};
 use peal_store::inbox::{Item, Marker, Page, PageRequest, Parked};
 use proptest::prelude::*;
 
@@ -107,7 +108,60 @@ struct Socket {
     last: Option<Cursor>,
 }
 
+/// What the receipts say, held as naively as can be.
+#[derive(Debug, Default)]
+struct Account {
+    settled: Position,
+    fates: BTreeMap<Offset, Fate>,
+}
+
+impl Account {
+    fn take(&mut self, receipts: Vec<Receipt>) {
+        for receipt in receipts {
+            match receipt {
+                Receipt::Settled { from, to, runs } => {
+                    for (offset, fate) in runs.iter().flat_map(each) {
+                        assert!(to.covers(offset) && !from.covers(offset), "{offset} is from {from} to {to}");
+                        if self.settled.covers(offset) {
+                            self.delivered(offset, fate);
+                        } else {
+                            let before = self.fates.insert(offset, fate);
+                            assert_eq!(before, None, "{offset} is named twice in one receipt");
+                        }
+                    }
+                    self.settled = self.settled.max(to);
+                }
+                Receipt::Replayed { runs } => {
+                    for (offset, fate) in runs.iter().flat_map(each) {
+                        assert_eq!(fate, Fate::Delivered);
+                        self.delivered(offset, fate);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Only what is known to be parked can turn out to be delivered.
+    fn delivered(&mut self, offset: Offset, fate: Fate) {
+        if fate == Fate::Delivered
+            && let Some(parked @ Fate::Parked { .. }) = self.fates.get_mut(&offset)
+        {
+            *parked = fate;
+        }
+    }
+}
+
+fn each(run: &Run) -> impl Iterator<Item = (Offset, Fate)> {
+    let fate = run.fate;
+    run.offsets().map(move |offset| (offset, fate))
+}
+
+fn event_of(offset: Offset) -> EventId {
+    format!("e{}", offset.get() / 3).parse().unwrap()
+}
+
 struct World {
+    account: Account,
     now: Duration,
     log: Vec<(Offset, u64, Bytes)>,
     end: u64,
@@ -139,6 +193,7 @@ fn limits() -> Limits {
 impl World {
     fn new() -> Self {
         Self {
+            account: Account::default(),
             now: Duration::ZERO,
             log: Vec::new(),
             end: 0,
@@ -233,7 +288,8 @@ impl World {
         if let Some((offset, user, value)) = next.filter(|_| self.core.takes_records()) {
             self.read_from = Position::behind(offset);
             let user = UserId::new(user).unwrap();
-            self.input(Input::Record { offset, user, expires: None, value });
+            let event = Some(event_of(offset));
+            self.input(Input::Record { offset, user, event, expires: None, value });
         }
     }
 
@@ -302,15 +358,19 @@ impl World {
                 Input::Fetched(if answered { Ok((self.inbox.marker, pages)) } else { Err(Unavailable) })
             }
             Output::Trim { trims } => {
+                let seen =
+                    |user, offset| trims.iter().any(|(u, upto): &(UserId, Position)| *u == user && upto.covers(offset));
+                // What is trimmed is written down before, so that is done whatever becomes of the trim.
+                let trimmed = self.inbox.entries.keys().filter(|(user, offset)| seen(*user, *offset));
+                let runs = trimmed.map(|(_, offset)| Run::of(event_of(*offset), *offset, Fate::Delivered));
+                self.account.take(vec![Receipt::Replayed { runs: runs.collect() }]);
                 if done {
-                    let seen = |user, offset| {
-                        trims.iter().any(|(u, upto): &(UserId, Position)| *u == user && upto.covers(offset))
-                    };
                     self.inbox.entries.retain(|(user, offset), _| !seen(*user, *offset));
                 }
-                Input::Trimmed(if answered { Ok(()) } else { Err(Unavailable) })
+                Input::Trimmed(if answered { Ok(self.inbox.marker) } else { Err(Unavailable) })
             }
-            Output::Commit { settled } => {
+            Output::Commit { settled, receipts } => {
+                self.account.take(receipts); // before the commit
                 if done {
                     self.committed = settled;
                 }
@@ -365,6 +425,8 @@ impl World {
         }
         let end = self.log.last().map_or(Position::START, |(offset, ..)| Position::behind(*offset));
         assert_eq!(self.committed.position, end, "everything is settled in the end");
+        let delivered: Vec<_> = self.log.iter().map(|(offset, ..)| (*offset, Fate::Delivered)).collect();
+        assert_eq!(self.account.fates.clone().into_iter().collect::<Vec<_>>(), delivered, "as the receipts say");
     }
 }
 

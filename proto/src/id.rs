@@ -4,9 +4,10 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::de::Visitor;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::limits::{EVENT_ID_CHARS_MAX, INTEGER_MAX};
 
@@ -127,8 +128,9 @@ integer_id!(
 /// An event: 1 to 64 characters of `A-Z a-z 0-9 . _ ~ -` (RFC 3986's unreserved set, so it stands in a URL as it is).
 ///
 /// Given by the poster to make a repeat harmless, or a `UUIDv7` of the publisher's.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct EventId(Box<str>);
+/// Cheap to clone: it goes with every notification.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventId(Arc<str>);
 
 impl EventId {
     /// The text.
@@ -148,6 +150,12 @@ impl FromStr for EventId {
             return Err(InvalidId::Event { given });
         }
         Ok(Self(text.into()))
+    }
+}
+
+impl Serialize for EventId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
     }
 }
 

@@ -1,8 +1,8 @@
 //! What crosses a boundary of the cluster, and nothing that does IO.
 //!
 //! The modules stand in the order of the data: who is meant ([`id`]), when ([`time`]), what was posted ([`event`]),
-//! what a member gets of it ([`notification`]), who delivers it ([`shard`]), how far a client has seen ([`cursor`]), what
-//! stands on the socket ([`frame`], [`close`]), what an error looks like ([`problem`]), and the names ([`name`]) and
+//! what a member gets of it ([`notification`]), who delivers it ([`shard`]), how far a client has seen ([`cursor`]), what became
+//! of it ([`receipt`]), what stands on the socket ([`frame`], [`close`]), what an error looks like ([`problem`]), and the names ([`name`]) and
 //! limits ([`limits`]) that all sides share. Golden vectors in `proto/tests/vectors/` hold Rust and TypeScript to the
 //! same bytes.
 
@@ -16,6 +16,8 @@ pub mod notification;
 pub mod shard;
 
 pub mod cursor;
+
+pub mod receipt;
 
 pub mod close;
 pub mod frame;
@@ -33,5 +35,6 @@ pub use id::{CommunityId, EventId, Generation, NodeId, Offset, Partition, UserId
 pub use name::Topic;
 pub use notification::Template;
 pub use problem::{Problem, ProblemKind};
+pub use receipt::{Fate, Receipt, Run};
 pub use shard::ShardMap;
 pub use time::Timestamp;

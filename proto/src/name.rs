@@ -9,7 +9,7 @@ pub enum Topic {
     Events,
     /// One record a member, keyed by user; partition = user % P.
     Notifications,
-    /// What nodes settled, for the account of an event.
+    /// What became of notifications, keyed by their partition, for the accounts of events.
     Receipts,
     /// What could not be processed, with the reason.
     DeadLetters,
@@ -30,13 +30,13 @@ impl Topic {
         }
     }
 
-    /// How many partitions the topic has in a log of P (`of`). Users are many and each has a partition; events are told by
-    /// few publishers, and what is written at once is one transaction a partition, so they have a tenth.
+    /// How many partitions the topic has in a log of P (`of`). Users are many and each has a partition; events and receipts are
+    /// read by few publishers, and what is written at once is one transaction or one step a partition, so they have a tenth.
     #[must_use]
     pub const fn partitions(self, of: u32) -> u32 {
         match self {
-            Self::Events => of.div_ceil(10),
-            Self::Notifications | Self::Receipts | Self::DeadLetters => of,
+            Self::Events | Self::Receipts => of.div_ceil(10),
+            Self::Notifications | Self::DeadLetters => of,
         }
     }
 }
@@ -51,6 +51,8 @@ impl std::fmt::Display for Topic {
 pub const FANOUT_GROUP: &str = "peal.fanout";
 /// Consumer group of the publishers, which share the partitions of [`Topic::Events`]; it commits nothing.
 pub const PUBLISHERS_GROUP: &str = "peal.publishers";
+/// Consumer group of the accounts on [`Topic::Receipts`]; its members share the partitions.
+pub const ACCOUNTS_GROUP: &str = "peal.accounts";
 /// Consumer group of the nodes on [`Topic::Notifications`].
 pub const NODES_GROUP: &str = "peal.nodes";
 
@@ -107,7 +109,7 @@ pub fn lease_key(partition: Partition) -> String {
     format!("peal:{{p{partition}}}:lease")
 }
 
-/// An event's status.
+/// An event's status and account.
 #[must_use]
 pub fn event_key(event: &EventId) -> String {
     format!("peal:event:{event}")

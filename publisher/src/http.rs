@@ -35,7 +35,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/communities/{community}/members", get(members::list).post(members::change))
         .route("/v1/communities/{community}/members/{user}", put(members::add).delete(members::remove))
         .route("/v1/events:batch", post(batch::post))
-        .route("/v1/events/{event}", get(events::status))
+        .route("/v1/events/{event}", get(events::account))
         .route("/v1/dead-letters", get(dead_letters::list))
         .route("/v1/dead-letters/{letter}", get(dead_letters::show))
         .route("/v1/dead-letters/{letter}/replay", post(dead_letters::replay))
@@ -53,14 +53,15 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 }
 
 async fn readyz(State(app): State<Arc<App>>) -> Result<(StatusCode, Json<Readiness>), Failure> {
-    let readiness = Readiness::of(&app.stores, app.fanout.health()).await;
+    let readiness = Readiness::of(&app.stores, app.fanout.health(), app.accounts.health()).await;
     let readiness = readiness.map_err(|error| Failure::new(ProblemKind::Internal, error.to_string()))?;
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Ok((status, Json(readiness)))
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
-    app.fanout.health().gauge();
+    app.fanout.health().gauge("peal_fanout_workers");
+    app.accounts.health().gauge("peal_accounts_workers");
     telemetry::metrics_page().await
 }
 

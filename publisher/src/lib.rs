@@ -1,8 +1,10 @@
 //! The publisher: takes events in and fans them out to the members of their communities.
 //!
 //! The modules stand in the order of the data: an event is let in ([`admission`]: not too many a second) and taken in
-//! ([`ingest`]: durable, then answered), told to the [`members`] of its community by the [`fanout`] (exactly once into the notification log), and its poster can ask how far
-//! it is ([`status`]). What can't be processed is kept, and can be replayed ([`dead_letters`]). Who is online, and how a notification reaches them, is the node's business.
+//! ([`ingest`]: durable, then answered), told to the [`members`] of its community by the [`fanout`] (exactly once into the
+//! notification log), and its poster can ask how far it is ([`status`]) and what became of it ([`accounts`]). What can't be
+//! processed is kept, and can be replayed ([`dead_letters`]). Who is online, and how a notification reaches them, is the node's
+//! business.
 
 mod admission;
 mod ingest;
@@ -10,8 +12,13 @@ mod ingest;
 mod fanout;
 mod members;
 
+mod accounts;
 mod dead_letters;
 mod status;
+
+mod backoff;
+mod feed;
+mod share;
 
 mod http;
 mod ready;
@@ -29,6 +36,7 @@ use peal_store::Stores;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::accounts::Accounts;
 use crate::admission::Admission;
 pub use crate::admission::{Proxy, Rate};
 pub use crate::config::{AdmissionSettings, Settings};
@@ -54,6 +62,7 @@ struct App {
     /// For requests that read dead letters.
     letters_seats: Seats,
     fanout: Fanout,
+    accounts: Accounts,
 }
 
 impl Publisher {
@@ -65,7 +74,9 @@ impl Publisher {
         let members_seats = Seats::new(limits::MEMBERS_INFLIGHT_REQUESTS_MAX, 0);
         let letters_seats = Seats::new(limits::LETTERS_INFLIGHT_REQUESTS_MAX, 0);
         let fanout = Fanout::new(stores.clone(), clock.clone(), settings.slice);
-        Self { app: Arc::new(App { stores, clock, map, admission, ingest, members_seats, letters_seats, fanout }) }
+        let accounts = Accounts::new(stores.clone(), clock.clone());
+        let app = App { stores, clock, map, admission, ingest, members_seats, letters_seats, fanout, accounts };
+        Self { app: Arc::new(app) }
     }
 
     /// The HTTP interface, to be served by [`peal_serve::serve`].
@@ -73,10 +84,10 @@ impl Publisher {
         http::router(Arc::clone(&self.app))
     }
 
-    /// Fans events out until `stop`; then ends in order: slices under way are written, events in flight are in the log.
+    /// Fans events out and keeps their accounts until `stop`; then ends in order: slices under way are written, events in flight are in the log.
     /// Dropping the future is a crash, which is survived as well.
     pub async fn run(&self, stop: CancellationToken) {
-        self.app.fanout.run(&stop).await;
+        tokio::join!(self.app.fanout.run(&stop), self.app.accounts.run(&stop));
         self.app.ingest.finish().await;
     }
 }

@@ -96,6 +96,13 @@ pub const SLICES_A_CORE: usize = 1;
 /// … unless one has waited this long for its turn: slices that hang must not hold the others up.
 pub const SLICE_TURN_MAX: Duration = Duration::from_secs(2);
 
+/// How long the changes that receipts made are in the store before it is committed that they were read: a Redis that comes back
+/// after a crash is at most some seconds younger than it was, and is given them again.
+pub const ACCOUNTS_COMMIT_DELAY: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether that can be committed, while nothing is read.
+pub const ACCOUNTS_COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+
 /// The wait after a store's first error.
 pub const BACKOFF_MIN: Duration = Duration::from_millis(50);
 

@@ -136,6 +136,9 @@ pub enum Item {
 /// Parked notifications by user.
 #[async_trait]
 pub trait Inbox: Send + Sync + 'static {
+    /// How long an entry is kept, unless it expires before.
+    fn ttl(&self) -> Duration;
+
     /// Parks all entries of one partition and moves its marker from `expected` on to `next`, in one transaction, durable
     /// when answered. After [`StoreError::Unavailable`] it is not known whether they are there; parking them again is
     /// harmless.

@@ -119,7 +119,11 @@ impl Redis {
         let (push, known) = (Arc::clone(&self.push), Arc::clone(&self.known));
         Stores {
             members: Arc::new(RedisMembers::new(self.connection("store of members"), push, known, Arc::clone(&log))),
-            statuses: Arc::new(RedisStatuses::new(self.connection("store of statuses"), self.settings.status_age_max)),
+            statuses: Arc::new(RedisStatuses::new(
+                self.connection("store of statuses"),
+                self.settings.status_age_max,
+                self.settings.retention.ttl,
+            )),
             inbox: Arc::new(RedisInbox::new(self.connection("inbox"), log.generation(), self.settings.retention)),
             shards: Arc::new(RedisShards::new(self.connection("shard map"), self.push.watch())),
             leases: Arc::new(RedisLeases::new(self.connection("store of leases"))),

@@ -1,6 +1,7 @@
-//! Event status: how far each event is, and which copy of it counts.
+//! Event status: how far each event is, which copy of it counts, and the parts of its account.
 //!
 //! Can be made again from the log; kept for at least 24 hours, which is also how long a repeated event id is recognised.
+//! What stands in a part is the business of whoever keeps accounts.
 
 #[cfg(feature = "embedded")]
 pub(crate) mod embedded;
@@ -10,6 +11,7 @@ pub(crate) mod redis;
 pub(crate) mod simulated;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use peal_proto::{Audience, EventId, Kind, Offset, Partition, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -25,9 +27,11 @@ pub enum State {
     Expanding,
     /// Every member's notification is in the notification log.
     Published,
+    /// Every notification was delivered, or is parked, or is gone for a reason that is known.
+    Settled,
 }
 
-/// An event as `GET /v1/events/{id}` answers it.
+/// How far an event is, as the fan-out says it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     /// The event.
@@ -47,6 +51,45 @@ pub struct Status {
     pub published: u64,
     /// How many copies of it were posted again and not told again.
     pub duplicates: u64,
+}
+
+/// What became of an event, as `GET /v1/events/{id}` answers it. Once published, `members = published`, and once settled,
+/// `published = delivered + parked + expired + failed`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// How far it is.
+    #[serde(flatten)]
+    pub status: Status,
+    /// How many of its notifications were acknowledged, live or after a replay.
+    pub delivered: u64,
+    /// How many wait in an inbox now.
+    pub parked: u64,
+    /// How many expired before they were delivered.
+    pub expired: u64,
+    /// How many could not be processed.
+    pub failed: u64,
+}
+
+/// A part of an event's account.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PartKey {
+    /// Whose.
+    pub event: EventId,
+    /// Of the notification log.
+    pub partition: Partition,
+    /// Which of the event's parts in that partition.
+    pub number: u64,
+}
+
+/// A part that is to change, or to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Which.
+    pub key: PartKey,
+    /// As it was read; `None` when there was none.
+    pub before: Option<Bytes>,
+    /// As it is to be.
+    pub after: Bytes,
 }
 
 /// The copy of an event in the events log that counts.
@@ -82,4 +125,14 @@ pub trait Statuses: Send + Sync + 'static {
 
     /// The status; `None` when the event is unknown or older than statuses are kept.
     async fn get(&self, event: &EventId) -> Result<Option<Status>, StoreError>;
+
+    /// Parts of accounts, in the order of the keys.
+    async fn parts(&self, keys: &[PartKey]) -> Result<Vec<Option<Bytes>>, StoreError>;
+
+    /// Changes each part that is still as it was read; whether all were, or are as they are to be. They are kept for as long
+    /// as an inbox keeps an entry, and the statuses of their events with them. May be lost in a crash for a moment's worth.
+    async fn change(&self, changes: Vec<Change>) -> Result<bool, StoreError>;
+
+    /// The status and all parts of an account, in no order; `None` as for [`Statuses::get`].
+    async fn account(&self, event: &EventId) -> Result<Option<(Status, Vec<Bytes>)>, StoreError>;
 }

@@ -116,8 +116,8 @@ async fn told(api: &Api, event: &EventId, clock: &Clock) -> Result<Option<Durati
     let began = clock.uptime();
     loop {
         let span = clock.uptime() - began;
-        match api.status(event).await?.state {
-            State::Published => return Ok(Some(span)),
+        match api.account(event).await?.status.state {
+            State::Published | State::Settled => return Ok(Some(span)),
             State::Accepted | State::Expanding if span > TOLD_MAX => return Ok(None),
             State::Accepted | State::Expanding => sleep(TOLD_INTERVAL).await,
         }

@@ -28,8 +28,9 @@ Examples:
   peal post 7 rehearsal.moved '{\"to\":\"Thursday\"}' --event moved-1        may be repeated: it is told once";
 
 pub(super) const EVENT_ABOUT: &str = "\
-Shows how far an event is: accepted (it is durable), expanding (members are being told), or published (the notification of \
-every member is in the log). Events are known for at least a day.";
+Shows how far an event is: accepted (it is durable), expanding (members are being told), published (the notification of every \
+member is in the log), or settled (each is delivered, parked or gone); and how many were acknowledged, wait in an inbox, have \
+expired or failed. Events are known for at least a day, and for as long as anything is parked of them.";
 
 const EVENT_AFTER: &str = "\
 Examples:

@@ -146,7 +146,7 @@ impl Desk {
             sleep(STATUS_INTERVAL).await;
             let Ok(answer) = request(PUBLISHER, "GET", &path, "", ANSWER_TIMEOUT).await else { continue };
             let Ok(status) = serde_json::from_str::<Value>(&answer.body) else { continue };
-            if status["state"] != "published" {
+            if status["state"] != "published" && status["state"] != "settled" {
                 continue;
             }
             self.book.trace(|| format!("service: {event} is published: {}", answer.body));

@@ -3,9 +3,8 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use peal_proto::frame::GapReason;
-use peal_proto::{CloseCode, Cursor, Offset, Position, Timestamp, UserId};
+use peal_proto::{CloseCode, Cursor, Fate, Offset, Position, UserId};
 use peal_store::inbox::{Item, Page};
 
 use super::ledger::{Held, Sequence};
@@ -14,14 +13,13 @@ use super::user::User;
 use super::{Core, Frame, SessionId};
 
 impl Core {
-    pub(super) fn record(&mut self, offset: Offset, user_id: UserId, expires: Option<Timestamp>, value: Bytes) {
+    pub(super) fn record(&mut self, offset: Offset, held: Held) {
+        let (user_id, bytes) = (held.user, held.value.len());
         let seen = self.users.get(&user_id).map_or(Position::START, |user| seen(user, &self.sessions));
         if seen.covers(offset) {
-            self.ledger.pass(offset);
+            self.ledger.pass_delivered(offset, held.event);
             return;
         }
-        let bytes = value.len();
-        let held = Held { user: user_id, value, expires, since: self.now };
         let Some(sequence) = self.ledger.push(offset, held) else { return };
         let user = self.users.entry(user_id).or_default();
         user.hold(sequence, bytes);
@@ -37,13 +35,17 @@ impl Core {
     fn give_live(&mut self, user: UserId, sequence: Sequence) {
         let Self { users, sessions, ledger, outbox, limits, lagging, .. } = self;
         let (Some(user), Some((offset, held))) = (users.get(&user), ledger.get(sequence)) else { return };
+        let mut expired = false;
         for id in &user.sessions {
             let Some(session) = sessions.get_mut(id).filter(|session| session.live) else { continue };
             if session.takes_more(limits.session_bytes_max) {
-                session.give(offset, held, self.wall, outbox);
+                expired |= session.give(offset, held, self.wall, outbox);
             } else if session.lag(self.now) {
                 lagging.push_back((self.now, *id));
             }
+        }
+        if expired {
+            ledger.expire(sequence);
         }
     }
 
@@ -108,7 +110,7 @@ impl Core {
 
     /// Settles what the user has acknowledged and every one of its sockets was given, and trims it from the inbox.
     fn settle_seen(&mut self, user_id: UserId) {
-        let Self { users, sessions, ledger, to_trim, .. } = self;
+        let Self { users, sessions, ledger, to_trim, trim_later, committer, .. } = self;
         let Some(user) = users.get_mut(&user_id) else { return };
         let seen = seen(user, sessions);
         while let Some(oldest) = user.oldest()
@@ -116,10 +118,12 @@ impl Core {
             && seen.covers(offset)
         {
             user.settle_oldest(held.value.len());
-            ledger.settle(oldest);
+            ledger.settle(oldest, Fate::Delivered);
         }
         if user.trim(seen) {
-            to_trim.insert(user_id, seen);
+            // Not before it is written down that they were parked: that they are delivered is said of those only.
+            let trims = if seen <= committer.committed().position { to_trim } else { trim_later };
+            trims.insert(user_id, seen);
         }
         if user.is_idle() {
             users.remove(&user_id);
@@ -146,14 +150,17 @@ impl Core {
 
     /// These records are durable in the inbox.
     pub(super) fn settle_parked(&mut self, batch: &[Sequence]) {
+        let kept_until = self.wall.after(self.limits.inbox_ttl);
         let mut users: Vec<UserId> = Vec::new();
         for sequence in batch {
-            let Some(held) = self.ledger.settle(*sequence) else { continue };
-            if let Some(user) = self.users.get_mut(&held.user) {
-                user.settle_oldest(held.value.len());
+            let Some((_, held)) = self.ledger.get(*sequence) else { continue };
+            let until = held.expires.map_or(kept_until, |expires| expires.min(kept_until));
+            let Some((user_id, bytes)) = self.ledger.settle(*sequence, Fate::Parked { until }) else { continue };
+            if let Some(user) = self.users.get_mut(&user_id) {
+                user.settle_oldest(bytes);
             }
-            if users.last() != Some(&held.user) {
-                users.push(held.user);
+            if users.last() != Some(&user_id) {
+                users.push(user_id);
             }
         }
         for user_id in users {
@@ -227,8 +234,10 @@ impl Core {
             if !has_room(session) {
                 return;
             }
-            if let Some((offset, held)) = ledger.get(sequence) {
-                session.give(offset, held, self.wall, outbox);
+            if let Some((offset, held)) = ledger.get(sequence)
+                && session.give(offset, held, self.wall, outbox)
+            {
+                ledger.expire(sequence);
             }
         }
         session.live = true;

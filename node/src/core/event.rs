@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use peal_proto::frame::GapReason;
-use peal_proto::{CloseCode, Cursor, Offset, Position, Timestamp, UserId};
+use peal_proto::{CloseCode, Cursor, EventId, Offset, Position, Receipt, Timestamp, UserId};
 use peal_store::inbox::{Entry, Marker, Page, PageRequest, Parked};
 
 use super::commit::Settled;
@@ -40,6 +40,8 @@ pub enum Input {
         offset: Offset,
         /// For whom.
         user: UserId,
+        /// Whose notification it is, if that of an event.
+        event: Option<EventId>,
         /// When it is no longer worth delivering.
         expires: Option<Timestamp>,
         /// The notification.
@@ -82,8 +84,8 @@ pub enum Input {
     Parked(Result<Parked, Unavailable>),
     /// The answer to [`Output::Fetch`]: the inbox's marker, read after the pages, and the pages.
     Fetched(Result<(Option<Marker>, Vec<Page>), Unavailable>),
-    /// The answer to [`Output::Trim`].
-    Trimmed(Result<(), Unavailable>),
+    /// The answer to [`Output::Trim`]: the inbox's marker, read after what was to be dropped.
+    Trimmed(Result<Option<Marker>, Unavailable>),
     /// The answer to [`Output::Commit`].
     Committed(Result<(), Unavailable>),
     /// The node is leaving: close the sockets, park what is left, commit.
@@ -156,15 +158,17 @@ pub enum Output {
         /// Answered in this order.
         requests: Vec<PageRequest>,
     },
-    /// Drop these users' entries below the positions; one at a time.
+    /// Write down that these users' entries below the positions are delivered, then drop them; one at a time.
     Trim {
         /// By user.
         trims: Vec<(UserId, Position)>,
     },
-    /// Commit this; one at a time.
+    /// Write the receipts down, then commit; one at a time.
     Commit {
         /// How far.
         settled: Settled,
+        /// What became of the notifications below that, since the last commit.
+        receipts: Vec<Receipt>,
     },
     /// Read the log again from here: what was read from it and not answered is of no use.
     Rewind {

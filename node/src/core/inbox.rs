@@ -1,7 +1,7 @@
 //! The core's dealings with the inbox: one batch to park, one request for pages and one trim at a time, what their answers
 //! mean, and what to do when the inbox lost something.
 
-use peal_proto::{Offset, Position};
+use peal_proto::{Offset, Position, UserId};
 use peal_store::inbox::{Entry, Marker, Page, PageRequest, Parked};
 
 use super::ledger::Held;
@@ -15,6 +15,16 @@ pub(super) struct Fetching {
     /// Whose, and up to where everything parked was durable when it was asked for.
     sessions: Vec<(SessionId, Position)>,
     /// The marker then.
+    expected: Option<Marker>,
+    /// The partition was rewound since.
+    stale: bool,
+}
+
+/// A trim on its way.
+#[derive(Debug)]
+pub(super) struct Trimming {
+    trims: Vec<(UserId, Position)>,
+    /// The marker when it was asked for.
     expected: Option<Marker>,
     /// The partition was rewound since.
     stale: bool,
@@ -104,18 +114,34 @@ impl Core {
         }
     }
 
+    /// So far it is written down what became of the records: what waited for that may be trimmed.
+    pub(super) fn trim_committed(&mut self, committed: Position) {
+        let Self { to_trim, trim_later, .. } = self;
+        trim_later.retain(|user, upto| {
+            let trim = to_trim.entry(*user).or_default();
+            *trim = committed.min(*upto).max(*trim);
+            committed < *upto
+        });
+    }
+
     pub(super) fn start_trim(&mut self) {
         if self.trimming.is_none() && !self.to_trim.is_empty() {
             let trims: Vec<_> = std::mem::take(&mut self.to_trim).into_iter().collect();
-            self.trimming = Some(trims.clone());
+            self.trimming = Some(Trimming { trims: trims.clone(), expected: self.parking.expected(), stale: false });
             self.outbox.put(Output::Trim { trims });
         }
     }
 
-    pub(super) fn trimmed(&mut self, answer: Result<(), Unavailable>) {
-        let trims = self.trimming.take().unwrap_or_default();
+    /// An inbox that lost something could not say what it was trimmed of: what is read again says it.
+    pub(super) fn trimmed(&mut self, answer: Result<Option<Marker>, Unavailable>) {
+        let Some(Trimming { trims, expected, stale }) = self.trimming.take() else { return };
         match answer {
-            Ok(()) => self.inbox_answered(),
+            Ok(found) => {
+                self.inbox_answered();
+                if !stale {
+                    self.marker_found(found, expected);
+                }
+            }
             Err(Unavailable) => {
                 for (user, upto) in trims {
                     let waiting = self.to_trim.entry(user).or_insert(upto);
@@ -148,6 +174,9 @@ impl Core {
         self.parking.rewind();
         if let Some(fetching) = &mut self.fetching {
             fetching.stale = true;
+        }
+        if let Some(trimming) = &mut self.trimming {
+            trimming.stale = true;
         }
         self.committer.hurry(self.now);
         self.outbox.put(Output::Rewind { to });

@@ -1,13 +1,16 @@
 //! The records of a partition that are read but not settled, in the order of their offsets.
 //!
-//! Settling may happen in any order; what may be committed is the lowest offset not settled. Offsets may have holes, so
-//! records are counted by a sequence of the ledger's own. Knows nothing of users' states or of time-outs.
+//! Settling may happen in any order; what may be committed is the lowest offset not settled. What became of the records below
+//! it goes to the [receipts](super::receipts), in order. Offsets may have holes, so records are counted by a sequence of the
+//! ledger's own. Knows nothing of users' states or of time-outs.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
-use peal_proto::{Offset, Position, Timestamp, UserId};
+use peal_proto::{EventId, Fate, Offset, Position, Timestamp, UserId};
+
+use super::receipts::Receipts;
 
 /// A record's place in the order in which this ledger was given it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,8 +20,12 @@ pub(super) struct Sequence(u64);
 #[derive(Debug, Clone)]
 pub(super) struct Held {
     pub(super) user: UserId,
+    /// Whose notification it is, if that of an event.
+    pub(super) event: Option<EventId>,
     pub(super) value: Bytes,
     pub(super) expires: Option<Timestamp>,
+    /// A socket was told that it expired.
+    pub(super) expired: bool,
     /// When it was read, by the node's monotonic clock.
     pub(super) since: Duration,
 }
@@ -26,7 +33,23 @@ pub(super) struct Held {
 #[derive(Debug)]
 struct Slot {
     offset: Offset,
-    held: Option<Held>,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Unsettled(Held),
+    /// What became of the event's notification.
+    Settled(Option<(EventId, Fate)>),
+}
+
+impl Slot {
+    fn held(&self) -> Option<&Held> {
+        match &self.state {
+            State::Unsettled(held) => Some(held),
+            State::Settled(_) => None,
+        }
+    }
 }
 
 /// Unsettled records in order.
@@ -39,12 +62,13 @@ pub(super) struct Ledger {
     read: Position,
     /// Bytes of unsettled values.
     bytes: usize,
+    receipts: Receipts,
 }
 
 impl Ledger {
     /// An empty ledger of a partition that is read from here on.
     pub(super) fn new(read: Position) -> Self {
-        Self { slots: VecDeque::new(), first: Sequence(0), read, bytes: 0 }
+        Self { slots: VecDeque::new(), first: Sequence(0), read, bytes: 0, receipts: Receipts::new(read) }
     }
 
     /// Takes a record that was read. Offsets below the last one's are not taken.
@@ -54,31 +78,60 @@ impl Ledger {
         }
         self.read = Position::behind(offset);
         self.bytes += held.value.len();
-        self.slots.push_back(Slot { offset, held: Some(held) });
+        self.slots.push_back(Slot { offset, state: State::Unsettled(held) });
         Some(Sequence(self.first.0 + self.slots.len() as u64 - 1))
     }
 
-    /// Passes over a record that is settled already.
+    /// Passes over a record that is no notification.
     pub(super) fn pass(&mut self, offset: Offset) {
         self.read = self.read.max(Position::behind(offset));
+    }
+
+    /// Passes over a notification that its user acknowledged before it was read.
+    pub(super) fn pass_delivered(&mut self, offset: Offset, event: Option<EventId>) {
+        if !self.read.covers(offset) {
+            self.read = Position::behind(offset);
+            let fate = event.map(|event| (event, Fate::Delivered));
+            self.slots.push_back(Slot { offset, state: State::Settled(fate) });
+            self.advance();
+        }
     }
 
     /// An unsettled record with its offset; `None` once it is settled.
     pub(super) fn get(&self, sequence: Sequence) -> Option<(Offset, &Held)> {
         let slot = self.slots.get(self.index(sequence)?)?;
-        Some((slot.offset, slot.held.as_ref()?))
+        Some((slot.offset, slot.held()?))
     }
 
-    /// Settles a record, which is given back; `None` when it was settled before.
-    pub(super) fn settle(&mut self, sequence: Sequence) -> Option<Held> {
-        let index = self.index(sequence)?;
-        let held = self.slots.get_mut(index)?.held.take()?;
-        self.bytes -= held.value.len();
-        while self.slots.front().is_some_and(|slot| slot.held.is_none()) {
-            self.slots.pop_front();
-            self.first.0 += 1;
+    /// Notes that a socket was told that this record expired.
+    pub(super) fn expire(&mut self, sequence: Sequence) {
+        let slot = self.index(sequence).and_then(|index| self.slots.get_mut(index));
+        if let Some(Slot { state: State::Unsettled(held), .. }) = slot {
+            held.expired = true;
         }
-        Some(held)
+    }
+
+    /// Settles a record; whose it is and its bytes, or `None` when it was settled before.
+    pub(super) fn settle(&mut self, sequence: Sequence, fate: Fate) -> Option<(UserId, usize)> {
+        let index = self.index(sequence)?;
+        let slot = self.slots.get_mut(index)?;
+        let State::Unsettled(held) = &mut slot.state else { return None };
+        let (user, bytes) = (held.user, held.value.len());
+        let fate = if held.expired && fate == Fate::Delivered { Fate::Expired } else { fate };
+        slot.state = State::Settled(held.event.take().map(|event| (event, fate)));
+        self.bytes -= bytes;
+        self.advance();
+        Some((user, bytes))
+    }
+
+    /// Hands what is settled below everything else to the receipts.
+    fn advance(&mut self) {
+        while let Some(Slot { state: State::Settled(_), .. }) = self.slots.front() {
+            self.first.0 += 1;
+            if let Some(Slot { offset, state: State::Settled(Some((event, fate))) }) = self.slots.pop_front() {
+                self.receipts.push(event, offset, fate);
+            }
+        }
     }
 
     fn index(&self, sequence: Sequence) -> Option<usize> {
@@ -88,7 +141,7 @@ impl Ledger {
     /// The first unsettled record at this sequence or behind it.
     pub(super) fn unsettled_from(&self, sequence: Sequence) -> Option<Sequence> {
         let skip = self.index(sequence).unwrap_or(0);
-        let held = self.slots.iter().skip(skip).position(|slot| slot.held.is_some())?;
+        let held = self.slots.iter().skip(skip).position(|slot| slot.held().is_some())?;
         Some(Sequence(self.first.0 + (skip + held) as u64))
     }
 
@@ -107,9 +160,14 @@ impl Ledger {
         self.bytes
     }
 
-    /// Records held in memory: the unsettled, and the settled that wait behind one.
+    /// What is held in memory: the unsettled records, the settled that wait behind one, and the receipts.
     pub(super) fn len(&self) -> usize {
-        self.slots.len()
+        self.slots.len() + self.receipts.len()
+    }
+
+    /// What became of the records below [`Ledger::settled`].
+    pub(super) fn receipts(&mut self) -> &mut Receipts {
+        &mut self.receipts
     }
 
     /// Forgets everything and goes on from `read`.
@@ -118,6 +176,7 @@ impl Ledger {
         self.slots.clear();
         self.bytes = 0;
         self.read = read;
+        self.receipts.rewind(read);
     }
 }
 
@@ -140,7 +199,8 @@ mod tests {
 
     fn held(bytes: usize) -> Held {
         let user = UserId::new(1).unwrap();
-        Held { user, value: Bytes::from(vec![b'x'; bytes]), expires: None, since: Duration::ZERO }
+        let value = Bytes::from(vec![b'x'; bytes]);
+        Held { user, event: None, value, expires: None, expired: false, since: Duration::ZERO }
     }
 
     proptest! {
@@ -160,7 +220,7 @@ mod tests {
                 given.push((sequence, offset, bytes));
                 unsettled.insert(given.len() - 1);
                 let index = settle.index(given.len());
-                let settled = ledger.settle(given[index].0);
+                let settled = ledger.settle(given[index].0, Fate::Delivered);
                 prop_assert_eq!(settled.is_some(), unsettled.remove(&index));
                 let lowest = unsettled.first().map_or(Position::behind(offset), |i| Position::at(given[*i].1));
                 prop_assert_eq!(ledger.settled(), lowest);

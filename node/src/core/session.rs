@@ -63,13 +63,15 @@ impl Session {
         caught_up
     }
 
-    /// Gives a record to the socket unless it had it; an expired one as a gap.
-    pub(super) fn give(&mut self, offset: Offset, held: &Held, wall: Timestamp, to: &mut Outbox) {
-        if held.expires.is_some_and(|expires| expires <= wall) {
+    /// Gives a record to the socket unless it had it; an expired one as a gap. Whether it was expired.
+    pub(super) fn give(&mut self, offset: Offset, held: &Held, wall: Timestamp, to: &mut Outbox) -> bool {
+        let expired = held.expires.is_some_and(|expires| expires <= wall);
+        if expired {
             self.give_gap(Position::behind(offset), GapReason::Expired, to);
         } else {
             self.give_notification(offset, held.value.clone(), to);
         }
+        expired
     }
 
     /// Gives a notification to the socket unless it had it.

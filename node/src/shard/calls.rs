@@ -5,12 +5,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use peal_proto::name::NODES_GROUP;
-use peal_proto::{Partition, Position, Topic, UserId};
+use peal_proto::{Partition, Position, Receipt, Topic, UserId};
 use peal_store::StoreError;
 use peal_store::inbox::{Entry, Marker, PageRequest};
 use peal_store::log::Source;
 
 use super::Shard;
+use super::receipts::{replayed, write_down};
 use crate::core::commit::Settled;
 use crate::core::{Input, Unavailable};
 
@@ -42,15 +43,32 @@ impl Shard {
         self.call("fetch", pages, Input::Fetched)
     }
 
+    /// What is dropped is read once more, so that it is known of which events it was. A crash before it is dropped leaves it
+    /// there, and what is written down twice is counted once.
     pub(super) fn trim(&self, trims: Vec<(UserId, Position)>) -> Call {
-        let inbox = Arc::clone(&self.stores.inbox);
-        self.call("trim", async move |partition| inbox.trim(partition, trims).await.map(drop), Input::Trimmed)
+        let (inbox, log, now) = (Arc::clone(&self.stores.inbox), Arc::clone(&self.stores.log), self.clock.now());
+        let trim = async move |partition| {
+            let receipts = replayed(&*inbox, partition, &trims, now).await?;
+            let marker = inbox.marker(partition).await?; // whatever was wiped before, this sees it
+            if !receipts.is_empty() {
+                write_down(&*log, partition, receipts).await?;
+            }
+            inbox.trim(partition, trims).await?;
+            Ok(marker)
+        };
+        self.call("trim", trim, Input::Trimmed)
     }
 
-    pub(super) fn commit(&self, settled: Settled) -> Call {
+    pub(super) fn commit(&self, settled: Settled, receipts: Vec<Receipt>) -> Call {
         let log = Arc::clone(&self.stores.log);
         let commit = settled.to_commit();
-        self.call("commit", async move |partition| log.commit(source(partition), commit).await, Input::Committed)
+        let write_down_and_commit = async move |partition| {
+            if !receipts.is_empty() {
+                write_down(&*log, partition, receipts).await?;
+            }
+            log.commit(source(partition), commit).await
+        };
+        self.call("commit", write_down_and_commit, Input::Committed)
     }
 
     /// A call whose failure is told once, here; the core tries again.

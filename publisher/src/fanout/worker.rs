@@ -15,13 +15,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::backoff::Backoff;
-use super::feed::Feed;
 use super::letter::Letter;
 use super::machine::{Effect, Machine};
-use super::pulse::{Beat, Pulse};
 use super::slice::FanoutLimits;
+use crate::backoff::Backoff;
+use crate::feed::Feed;
 use crate::limits::{COMMIT_AGE_MAX, FENCED_AGAIN, FENCED_PAUSE, SLICE_TURN_MAX};
+use crate::share::{Beat, Pulse};
 
 /// The fan-out of one partition.
 pub(super) struct Worker {
@@ -161,7 +161,7 @@ impl Worker {
         if waits {
             self.turn = None;
         }
-        let open = || Feed::open(Arc::clone(&self.stores.log), self.partition, from);
+        let open = || Feed::open(Arc::clone(&self.stores.log), Topic::Events, self.partition, from);
         let feed = self.feed.get_or_insert_with(open);
         let read = if waits { timeout(COMMIT_AGE_MAX, feed.next()).await } else { Ok(feed.at_hand()) };
         match read {

@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use peal_proto::event::{EventRequest, JoinRequest};
 use peal_proto::{Audience, CommunityId, Event, EventId, ProblemKind};
 use peal_serve::{Failure, Json, Path, from_text};
-use peal_store::status::Status;
+use peal_store::status::Account;
 use serde::{Deserialize, Serialize};
 
 use crate::App;
@@ -95,14 +95,14 @@ pub(super) fn unwritable(error: &serde_json::Error) -> Failure {
     Failure::invalid(format!("the data can't be written as JSON: {error}"))
 }
 
-pub(super) async fn status(
+pub(super) async fn account(
     State(app): State<Arc<App>>,
     Path(OfEvent { event }): Path<OfEvent>,
-) -> Result<axum::Json<Status>, Failure> {
-    let status = within(STORE_TIMEOUT, "store of statuses", app.stores.statuses.get(&event)).await?;
+) -> Result<axum::Json<Account>, Failure> {
+    let account = within(STORE_TIMEOUT, "store of statuses", app.accounts.of(&event)).await?;
     let unknown = || {
         let detail = format!("event {event} is unknown, or was accepted longer ago than statuses are kept");
         Failure::new(ProblemKind::NotFound, detail)
     };
-    status.map(axum::Json).ok_or_else(unknown)
+    account.map(axum::Json).ok_or_else(unknown)
 }

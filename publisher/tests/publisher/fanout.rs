@@ -185,7 +185,8 @@ async fn idle_workers_do_nothing() {
     let (stores, count) = trapped(simulation().stores(), At::Never);
     let bench = Bench::start_with(stores, settings());
     tokio::time::sleep(Duration::from_secs(3_600)).await;
-    assert_eq!(count.reads.load(Ordering::Relaxed), Topic::Events.partitions(crate::bench::PARTITIONS) as usize);
+    let readers = [Topic::Events, Topic::Receipts].map(|topic| topic.partitions(crate::bench::PARTITIONS) as usize);
+    assert_eq!(count.reads.load(Ordering::Relaxed), readers.iter().sum::<usize>());
     assert_eq!(count.writes.load(Ordering::Relaxed), 0);
     bench.say(7, "hello").await;
     assert_eq!(bench.published("hello").await.state, State::Published);

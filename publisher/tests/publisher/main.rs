@@ -7,6 +7,7 @@ mod batch;
 mod bench;
 mod trap;
 
+mod accounts;
 mod admission;
 mod crashes;
 mod dead_letters;

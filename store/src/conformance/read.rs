@@ -83,7 +83,7 @@ async fn a_waiting_reader_does_not_hold_up_another_partition(subject: Subject) {
     let mut idle = log.reader(TOPIC, Partition::new(1), Position::START).await.unwrap();
     let waiting = tokio::spawn(async move { idle.next().await });
     log.append(TOPIC, records(2, "r", 5)).await.unwrap();
-    log.append(Topic::Receipts, records(1, "r", 5)).await.unwrap();
+    log.append(Topic::DeadLetters, records(1, "r", 5)).await.unwrap();
     assert_eq!(collect(&log, TOPIC, 2, Position::START, 5).await.len(), 5);
     assert!(!waiting.is_finished(), "woken by records of another partition or topic");
     waiting.abort();

@@ -1,11 +1,12 @@
 //! What event statuses and claims promise.
 
+use bytes::Bytes;
 use peal_proto::{Audience, CommunityId, EventId, Kind, Offset, Partition, Topic};
 
 use super::append::record;
 use super::{Case, Subject, cases};
 use crate::clock;
-use crate::status::{Claim, Origin, State, Status};
+use crate::status::{Change, Claim, Origin, PartKey, State, Status};
 
 pub(super) const CASES: &[Case] = cases![
     an_unknown_event_has_no_status,
@@ -17,6 +18,9 @@ pub(super) const CASES: &[Case] = cases![
     an_update_keeps_the_duplicates_that_were_counted,
     one_of_many_copies_that_claim_at_once_wins,
     a_claim_that_an_append_followed_outlives_the_process,
+    a_part_of_an_account_changes_only_from_what_it_was,
+    an_account_has_the_status_and_all_parts_of_its_event,
+    an_account_without_a_status_is_unknown,
 ];
 
 fn event(name: &str) -> EventId {
@@ -128,4 +132,55 @@ async fn a_claim_that_an_append_followed_outlives_the_process(mut subject: Subje
     let statuses = subject.stores().statuses;
     assert_eq!(statuses.claim(&event("e"), origin(6), now).await.unwrap(), Claim::Duplicate);
     assert_eq!(statuses.claim(&event("e"), origin(5), now).await.unwrap(), Claim::Ours);
+}
+
+fn part(name: &str, partition: u32, number: u64) -> PartKey {
+    PartKey { event: event(name), partition: Partition::new(partition), number }
+}
+
+fn change(key: PartKey, before: Option<&'static str>, after: &'static str) -> Change {
+    Change { key, before: before.map(Bytes::from), after: after.into() }
+}
+
+async fn a_part_of_an_account_changes_only_from_what_it_was(subject: Subject) {
+    let statuses = subject.stores().statuses;
+    let keys = [part("e", 0, 0), part("e", 1, 0), part("f", 0, 0), part("e", 1, 7)];
+    assert_eq!(statuses.parts(&keys).await.unwrap(), [None, None, None, None]);
+    let first = keys[..3].iter().map(|key| change(key.clone(), None, "a")).collect::<Vec<_>>();
+    assert!(statuses.change(first.clone()).await.unwrap());
+    assert!(statuses.change(first).await.unwrap(), "as they are to be");
+    let second = vec![change(part("e", 0, 0), Some("other"), "b"), change(part("e", 1, 0), Some("a"), "c")];
+    assert!(!statuses.change(second).await.unwrap());
+    assert!(!statuses.change(vec![change(part("f", 0, 0), None, "d")]).await.unwrap());
+    let now = ["a", "c", "a"].map(|value| Some(Bytes::from(value)));
+    assert_eq!(statuses.parts(&keys).await.unwrap(), [&now[..], &[None]].concat());
+}
+
+async fn an_account_has_the_status_and_all_parts_of_its_event(mut subject: Subject) {
+    let stores = subject.stores();
+    let (statuses, e) = (&stores.statuses, event("e"));
+    statuses.accept(status("e")).await.unwrap();
+    statuses.claim(&e, origin(1), clock::now()).await.unwrap();
+    statuses.claim(&e, origin(2), clock::now()).await.unwrap();
+    let parts = (0..300).map(|number| change(part("e", number % 4, u64::from(number)), None, "part"));
+    let others = [change(part("e.", 0, 0), None, "other"), change(part("e0", 0, 0), None, "other")];
+    assert!(statuses.change(parts.chain(others).collect()).await.unwrap());
+    let update = Status { state: State::Published, members: 300, published: 300, duplicates: 1, ..status("e") };
+    statuses.update(update.clone()).await.unwrap();
+    let (kept, parts) = statuses.account(&e).await.unwrap().unwrap();
+    assert_eq!((kept, parts), (update.clone(), vec![Bytes::from("part"); 300]));
+    stores.log.append(Topic::Notifications, vec![record(0, "behind the parts")]).await.unwrap();
+    drop(stores);
+    subject.reopen().await;
+    let (kept, parts) = subject.stores().statuses.account(&e).await.unwrap().unwrap();
+    assert_eq!((kept, parts.len()), (update, 300));
+}
+
+async fn an_account_without_a_status_is_unknown(subject: Subject) {
+    let statuses = subject.stores().statuses;
+    assert!(statuses.change(vec![change(part("e", 0, 0), None, "a")]).await.unwrap());
+    assert_eq!(statuses.account(&event("e")).await.unwrap(), None);
+    statuses.accept(status("e")).await.unwrap();
+    let (kept, parts) = statuses.account(&event("e")).await.unwrap().unwrap();
+    assert_eq!((kept.state, parts), (State::Accepted, vec![Bytes::from("a")]));
 }

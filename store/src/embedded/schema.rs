@@ -13,6 +13,7 @@
 //! | state | `N` · community 8 | how many members 8 |
 //! | state | `E` · event | [`Status`](crate::status::Status) as JSON |
 //! | state | `K` · event | [`Claimed`]: partition 4 · offset 8 · at 8 · duplicates 8 |
+//! | state | `P` · event · `/` · partition 4 · number 8 | [`Part`] of an account: changed at 8 · value |
 //! | state | `H` | the shard map as JSON |
 //!
 //! Owns the bytes: the keys here, the values by kind beside. Who writes them when stands with each store.
@@ -28,9 +29,10 @@ use peal_proto::{CommunityId, EventId, Offset, Partition, Position, Topic, UserI
 
 pub(crate) use entry::{Kept, Summary};
 pub(crate) use record::Stored;
-pub(crate) use state::{Claimed, Stamp, decode_commit, decode_number, encode_commit, encode_number};
+pub(crate) use state::{Claimed, Part, Stamp, decode_commit, decode_number, encode_commit, encode_number};
 
 use crate::log::Source;
+use crate::status::PartKey;
 
 /// A table of the database; each has its own memory and its own files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -155,6 +157,17 @@ pub(crate) fn status_key(event: &EventId) -> Key {
 
 pub(crate) fn claim_key(event: &EventId) -> Key {
     key(&[b"K", event.as_str().as_bytes()])
+}
+
+/// No event has the `/` in its id.
+pub(crate) fn part_key(part: &PartKey) -> Key {
+    let PartKey { event, partition, number } = part;
+    key(&[b"P", event.as_str().as_bytes(), b"/", &partition.get().to_be_bytes(), &number.to_be_bytes()])
+}
+
+/// The keys of an account's parts.
+pub(crate) fn parts(event: &EventId) -> Range<Key> {
+    within(key(&[b"P", event.as_str().as_bytes(), b"/"]))
 }
 
 pub(crate) fn shard_map_key() -> Key {

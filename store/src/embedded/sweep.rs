@@ -16,7 +16,7 @@ use peal_proto::{Offset, Partition, Position, Timestamp, Topic, UserId};
 use super::Settings;
 use super::engine::{Durability, Engine};
 use super::fault::Fault;
-use super::schema::{self, Claimed, Kept, Key, Stored, Table};
+use super::schema::{self, Claimed, Kept, Key, Part, Stored, Table};
 use super::tails::Slot;
 use crate::limits::{SWEEP_ROUND_PAUSE, SWEEP_STEP_PAUSE, SWEEP_STEP_RECORDS};
 use crate::status::Status;
@@ -61,6 +61,7 @@ struct Sweep {
     engine: Engine,
     log_age_max: Duration,
     status_age_max: Duration,
+    account_age_max: Duration,
     /// Where in each partition nothing is left below; a look from the start would pass all that was taken away.
     swept: BTreeMap<Slot, Position>,
 }
@@ -69,8 +70,10 @@ type Pairs = Vec<(Bytes, Bytes)>;
 
 impl Sweep {
     fn new(engine: Engine, settings: Settings) -> Self {
-        let Settings { partitions: _, retention: _, log_age_max, status_age_max } = settings;
-        Self { engine, log_age_max, status_age_max, swept: BTreeMap::new() }
+        let Settings { partitions: _, retention, log_age_max, status_age_max } = settings;
+        // What is parked may be delivered for as long as that.
+        let account_age_max = status_age_max.max(retention.ttl);
+        Self { engine, log_age_max, status_age_max, account_age_max, swept: BTreeMap::new() }
     }
 
     /// Sweeps everything once. `rest` is called after each step and says whether to go on.
@@ -83,16 +86,19 @@ impl Sweep {
                 }
             }
         }
-        let statuses_before = now.before(self.status_age_max);
+        let (claims_before, accounts_before) = (now.before(self.status_age_max), now.before(self.account_age_max));
         self.sweep_range(Table::Inbox, schema::within(b"e".to_vec()), rest, |engine, pairs| {
             expire(engine, pairs, now)
         })?;
         self.sweep_range(Table::State, schema::within(b"E".to_vec()), rest, |engine, pairs| {
-            let old = |value: &[u8]| Ok(serde_json::from_slice::<Status>(value)?.at < statuses_before);
+            let old = |value: &[u8]| Ok(serde_json::from_slice::<Status>(value)?.at < accounts_before);
             delete_old(engine, Table::State, pairs, old)
         })?;
+        self.sweep_range(Table::State, schema::within(b"P".to_vec()), rest, |engine, pairs| {
+            delete_old(engine, Table::State, pairs, |value| Ok(Part::decode(value)?.at < accounts_before))
+        })?;
         self.sweep_range(Table::State, schema::within(b"K".to_vec()), rest, |engine, pairs| {
-            delete_old(engine, Table::State, pairs, |value| Ok(Claimed::decode(value)?.at < statuses_before))
+            delete_old(engine, Table::State, pairs, |value| Ok(Claimed::decode(value)?.at < claims_before))
         })
     }
 
@@ -322,14 +328,17 @@ mod tests {
             let statuses = stores.statuses.clone();
             async move { statuses.claim(&event.parse().unwrap(), origin(offset), at).await.unwrap() }
         };
-        for (event, at) in [("old", now.before(3 * DAY)), ("new", now.before(DAY))] {
+        for (event, at) in [("old", now.before(8 * DAY)), ("late", now.before(3 * DAY)), ("new", now.before(DAY))] {
             stores.statuses.accept(old(event, at)).await.unwrap();
             assert_eq!(claim(event, 1, at).await, Claim::Ours);
         }
         round(sweep, now).await;
         assert_eq!(stores.statuses.get(&"old".parse().unwrap()).await.unwrap(), None);
-        assert!(stores.statuses.get(&"new".parse().unwrap()).await.unwrap().is_some());
+        for kept in ["late", "new"] {
+            assert!(stores.statuses.get(&kept.parse().unwrap()).await.unwrap().is_some(), "{kept}");
+        }
         assert_eq!(claim("old", 2, now).await, Claim::Ours);
+        assert_eq!(claim("late", 2, now).await, Claim::Ours, "its id is free, its account may still change");
         assert_eq!(claim("new", 2, now).await, Claim::Duplicate);
     }
 }

@@ -3,6 +3,7 @@
 mod shelf;
 
 use std::collections::{BTreeMap, btree_map};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -119,6 +120,10 @@ fn page(view: &View<'_>, partition: Partition, request: PageRequest, now: Timest
 
 #[async_trait]
 impl Inbox for EmbeddedInbox {
+    fn ttl(&self) -> Duration {
+        self.retention.ttl
+    }
+
     async fn park(
         &self,
         partition: Partition,

@@ -19,6 +19,7 @@ mod scripted;
 mod summary;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use peal_proto::name::{floors_key, marker_key, users_key};
@@ -110,6 +111,10 @@ impl RedisInbox {
 
 #[async_trait]
 impl Inbox for RedisInbox {
+    fn ttl(&self) -> Duration {
+        self.retention.ttl
+    }
+
     async fn park(
         &self,
         partition: Partition,

@@ -1,6 +1,7 @@
 //! The inbox in memory: what is parked and what was lost, entry by entry.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -143,6 +144,10 @@ impl UserInbox {
 
 #[async_trait]
 impl Inbox for Handle<Model> {
+    fn ttl(&self) -> Duration {
+        self.with(|model| model.retention.ttl)
+    }
+
     async fn park(
         &self,
         partition: Partition,

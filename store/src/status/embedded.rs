@@ -1,12 +1,14 @@
-//! Event statuses in the embedded database: the status as JSON, and the claim with the count of duplicates beside it.
+//! Event statuses in the embedded database: the status as JSON, beside it the claim with the count of duplicates, and the parts
+//! of the account.
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use peal_proto::{EventId, Timestamp};
 
-use super::{Claim, Origin, Status, Statuses};
-use crate::StoreError;
-use crate::embedded::schema::{self, Claimed};
+use super::{Change, Claim, Origin, PartKey, Status, Statuses};
+use crate::embedded::schema::{self, Claimed, Part};
 use crate::embedded::{Durability, Engine, Fault, Stage, Table, View};
+use crate::{StoreError, clock};
 
 /// The statuses of an open directory.
 pub(crate) struct EmbeddedStatuses {
@@ -49,6 +51,35 @@ fn get(view: &View<'_>, event: &EventId) -> Result<Option<Status>, Fault> {
     Ok(Some(Status { duplicates: claimed.map_or(0, |claimed| claimed.duplicates), ..status }))
 }
 
+fn part(stored: Option<Bytes>) -> Result<Option<Bytes>, Fault> {
+    let part = stored.map(|stored| Part::decode(&stored)).transpose()?;
+    Ok(part.map(|part| part.value))
+}
+
+fn change(stage: &mut Stage<'_>, changes: Vec<Change>, now: Timestamp) -> Result<bool, Fault> {
+    let mut all = true;
+    for Change { key, before, after } in changes {
+        let key = schema::part_key(&key);
+        let stored = part(stage.get(Table::State, &key)?)?;
+        if stored == before {
+            stage.put(Table::State, key, Part { at: now, value: after }.encode());
+        } else {
+            all &= stored == Some(after);
+        }
+    }
+    Ok(all)
+}
+
+fn account(view: &View<'_>, event: &EventId) -> Result<Option<(Status, Vec<Bytes>)>, Fault> {
+    let Some(status) = get(view, event)? else { return Ok(None) };
+    let mut parts = Vec::new();
+    for pair in view.range(Table::State, schema::parts(event)) {
+        let (_, stored) = pair?;
+        parts.push(Part::decode(&stored)?.value);
+    }
+    Ok(Some((status, parts)))
+}
+
 #[async_trait]
 impl Statuses for EmbeddedStatuses {
     async fn accept(&self, status: Status) -> Result<(), StoreError> {
@@ -72,5 +103,21 @@ impl Statuses for EmbeddedStatuses {
     async fn get(&self, event: &EventId) -> Result<Option<Status>, StoreError> {
         let event = event.clone();
         self.engine.look(move |view| get(view, &event)).await
+    }
+
+    async fn parts(&self, keys: &[PartKey]) -> Result<Vec<Option<Bytes>>, StoreError> {
+        let keys: Vec<_> = keys.iter().map(schema::part_key).collect();
+        let look = move |view: &View<'_>| keys.iter().map(|key| part(view.get(Table::State, key)?)).collect();
+        self.engine.look(look).await
+    }
+
+    async fn change(&self, changes: Vec<Change>) -> Result<bool, StoreError> {
+        let bytes = changes.iter().map(|change| change.after.len()).sum();
+        self.engine.run(Durability::Riding, bytes, move |stage| change(stage, changes, clock::now())).await
+    }
+
+    async fn account(&self, event: &EventId) -> Result<Option<(Status, Vec<Bytes>)>, StoreError> {
+        let event = event.clone();
+        self.engine.look(move |view| account(view, &event)).await
     }
 }

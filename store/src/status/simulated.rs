@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use peal_proto::{EventId, Timestamp};
+use bytes::Bytes;
+use peal_proto::{EventId, Partition, Timestamp};
 
-use super::{Claim, Origin, Status, Statuses};
+use super::{Change, Claim, Origin, PartKey, Status, Statuses};
 use crate::StoreError;
 use crate::simulated::Handle;
 
@@ -15,6 +16,7 @@ pub(crate) struct Model {
     statuses: BTreeMap<EventId, Status>,
     claims: BTreeMap<EventId, Origin>,
     duplicates: BTreeMap<EventId, u64>,
+    parts: BTreeMap<PartKey, Bytes>,
 }
 
 impl Model {
@@ -24,6 +26,25 @@ impl Model {
         }
         *self.duplicates.entry(event.clone()).or_default() += 1;
         Claim::Duplicate
+    }
+
+    fn change(&mut self, changes: Vec<Change>) -> bool {
+        let mut all = true;
+        for Change { key, before, after } in changes {
+            let now = self.parts.get(&key);
+            if now == before.as_ref() {
+                self.parts.insert(key, after);
+            } else {
+                all &= now == Some(&after);
+            }
+        }
+        all
+    }
+
+    fn account(&self, event: &EventId) -> Option<(Status, Vec<Bytes>)> {
+        let first = PartKey { event: event.clone(), partition: Partition::new(0), number: 0 };
+        let parts = self.parts.range(first..).take_while(|(key, _)| key.event == *event);
+        Some((self.get(event)?, parts.map(|(_, part)| part.clone()).collect()))
     }
 
     fn get(&self, event: &EventId) -> Option<Status> {
@@ -54,5 +75,17 @@ impl Statuses for Handle<Model> {
 
     async fn get(&self, event: &EventId) -> Result<Option<Status>, StoreError> {
         self.call(|model| model.get(event)).await
+    }
+
+    async fn parts(&self, keys: &[PartKey]) -> Result<Vec<Option<Bytes>>, StoreError> {
+        self.call(|model| keys.iter().map(|key| model.parts.get(key).cloned()).collect()).await
+    }
+
+    async fn change(&self, changes: Vec<Change>) -> Result<bool, StoreError> {
+        self.call(|model| model.change(changes)).await
+    }
+
+    async fn account(&self, event: &EventId) -> Result<Option<(Status, Vec<Bytes>)>, StoreError> {
+        self.call(|model| model.account(event)).await
     }
 }

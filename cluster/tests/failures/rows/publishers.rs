@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use peal_cluster::api::ApiError;
 use peal_proto::{EventId, Topic, UserId};
-use peal_store::status::{State, Status};
+use peal_store::status::{Account, State};
 use tokio::time::sleep;
 
 use crate::parts::site::PARTITIONS;
@@ -46,24 +46,24 @@ pub(super) async fn killed(ground: &mut Ground) -> Outcome {
     }
     for number in 1..=events {
         let event: EventId = format!("crowd-{number}").parse().unwrap();
-        until("all are told", FANOUT_TIMEOUT, async || is_published(trial.site.api.status(&event).await)).await;
+        until("all are told", FANOUT_TIMEOUT, async || is_published(trial.site.api.account(&event).await)).await;
     }
     trial.held(format!("{KILLS} kills, all of them inside of fan-outs to {CROWD} members ({events} of them)"));
     all_have_one_copy(&mut trial, events).await;
     trial.end().await
 }
 
-fn is_published(status: Result<Status, ApiError>) -> bool {
-    status.is_ok_and(|status| status.state == State::Published)
+fn is_published(account: Result<Account, ApiError>) -> bool {
+    account.is_ok_and(|account| account.status.state >= State::Published)
 }
 
 /// Waits until more have been told than last time; how many. `None` when all are.
 async fn under_way(trial: &mut Trial, event: &EventId, before: u64) -> Option<u64> {
     loop {
         trial.site.still_runs();
-        if let Ok(status) = trial.site.api.status(event).await {
+        if let Ok(Account { status, .. }) = trial.site.api.account(event).await {
             match status.state {
-                State::Published => return None,
+                State::Published | State::Settled => return None,
                 State::Expanding if status.published >= before + PROGRESS => return Some(status.published),
                 State::Expanding | State::Accepted => {}
             }

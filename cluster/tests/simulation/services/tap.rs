@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use peal_proto::limits::INTEGER_MAX;
 use peal_proto::name::NODES_GROUP;
 use peal_proto::{CommunityId, EventId, Generation, Offset, Partition, Position, ShardMap, Timestamp, Topic, UserId};
@@ -12,7 +13,7 @@ use peal_store::inbox::{Entry, Item, Marker, Page, PageRequest, Parked};
 use peal_store::leases::{Holder, Lease};
 use peal_store::log::{Commit, Member, NewRecord, Reader, Record, Source, Writer};
 use peal_store::members::{MembersPage, ScanCursor};
-use peal_store::status::{Claim, Origin, Status};
+use peal_store::status::{Change as PartChange, Claim, Origin, PartKey, Status};
 use peal_store::{Inbox, Leases, Log, Members, Shards, Statuses, StoreError, Stores};
 
 use super::Line;
@@ -230,6 +231,10 @@ impl Reader for Tapped<Box<dyn Reader>> {
 
 #[async_trait]
 impl Inbox for Tapped<Arc<dyn Inbox>> {
+    fn ttl(&self) -> Duration {
+        self.store.ttl()
+    }
+
     async fn park(
         &self,
         partition: Partition,
@@ -338,14 +343,29 @@ impl Statuses for Tapped<Arc<dyn Statuses>> {
 
     async fn get(&self, event: &EventId) -> Result<Option<Status>, StoreError> {
         self.tap.line.pass().await?;
-        let mut status = self.store.get(event).await?;
-        if let Some(status) = &mut status
+        self.store.get(event).await
+    }
+
+    async fn parts(&self, keys: &[PartKey]) -> Result<Vec<Option<Bytes>>, StoreError> {
+        self.tap.line.pass().await?;
+        self.store.parts(keys).await
+    }
+
+    async fn change(&self, changes: Vec<PartChange>) -> Result<bool, StoreError> {
+        let call = || format!("change {} parts of accounts", changes.len());
+        self.tap.watch(call, self.store.change(changes.clone())).await
+    }
+
+    async fn account(&self, event: &EventId) -> Result<Option<(Status, Vec<Bytes>)>, StoreError> {
+        self.tap.line.pass().await?;
+        let mut account = self.store.account(event).await?;
+        if let Some((status, _)) = &mut account
             && status.members > 0
             && self.tap.strikes(Act::Miscount)
         {
             status.members -= 1;
         }
-        Ok(status)
+        Ok(account)
     }
 }
 

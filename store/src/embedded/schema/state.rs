@@ -58,6 +58,24 @@ impl Claimed {
     }
 }
 
+/// A part of an account, and when it last changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) at: Timestamp,
+    pub(crate) value: Bytes,
+}
+
+impl Part {
+    pub(crate) fn encode(&self) -> Bytes {
+        [&self.at.millis().to_be_bytes(), &self.value[..]].concat().into()
+    }
+
+    pub(crate) fn decode(mut bytes: &[u8]) -> Result<Self, TryGetError> {
+        let at = Timestamp::from_millis(bytes.try_get_u64()?);
+        Ok(Self { at, value: Bytes::copy_from_slice(bytes) })
+    }
+}
+
 pub(crate) fn encode_number(number: u64) -> Bytes {
     Bytes::copy_from_slice(&number.to_be_bytes())
 }
@@ -77,6 +95,8 @@ mod tests {
         let commit = Commit { position: Position::at(Offset::new(5)), metadata: "m1,f2".to_owned() };
         assert_eq!(decode_commit(&encode_commit(&commit)), Ok(commit));
         let origin = Origin { partition: Partition::new(1), offset: Offset::new(2) };
+        let part = Part { at: Timestamp::from_millis(9), value: "[1]".into() };
+        assert_eq!(Part::decode(&part.encode()), Ok(part));
         let claimed = Claimed { origin, at: Timestamp::from_millis(9), duplicates: 3 };
         assert_eq!(Claimed::decode(&claimed.encode()), Ok(claimed));
     }

@@ -7,7 +7,7 @@ use crate::limits::STALL_TIMEOUT;
 
 /// What a worker is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Beat {
+pub(crate) enum Beat {
     /// It was not started, or has ended.
     Stopped,
     /// It waits for events.
@@ -18,14 +18,14 @@ pub(super) enum Beat {
 
 /// Written by the worker, read by others.
 #[derive(Debug)]
-pub(super) struct Pulse(Mutex<Beat>);
+pub(crate) struct Pulse(Mutex<Beat>);
 
 impl Pulse {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Mutex::new(Beat::Stopped))
     }
 
-    pub(super) fn set(&self, beat: Beat) {
+    pub(crate) fn set(&self, beat: Beat) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = beat;
     }
 
@@ -48,7 +48,7 @@ pub(crate) struct Health {
 }
 
 impl Health {
-    pub(super) fn of<'a>(pulses: impl Iterator<Item = &'a Pulse>, now: Duration) -> Self {
+    pub(crate) fn of<'a>(pulses: impl Iterator<Item = &'a Pulse>, now: Duration) -> Self {
         let mut health = Self::default();
         let mut assigned = 0;
         for pulse in pulses {
@@ -64,10 +64,10 @@ impl Health {
     }
 
     /// Puts the numbers into the metrics, for whoever reads them next.
-    pub(crate) fn gauge(self) {
+    pub(crate) fn gauge(self, name: &'static str) {
         let states = [("running", self.running), ("stalled", self.stalled), ("stopped", self.stopped)];
         for (state, workers) in states {
-            metrics::gauge!("peal_fanout_workers", "state" => state).set(u32::try_from(workers).unwrap_or(u32::MAX));
+            metrics::gauge!(name, "state" => state).set(u32::try_from(workers).unwrap_or(u32::MAX));
         }
     }
 }

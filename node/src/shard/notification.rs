@@ -1,0 +1,148 @@
+//! Whose notification a record is, or why it is none.
+//!
+//! Another producer may have written it: in another partition than its user's nobody would ever read it, and a client that is
+//! sent what is no JSON object closes, comes back, and is sent it again. So that is looked at, and in the same pass the event
+//! is found, for its account. Nothing else of the value is kept.
+
+use std::fmt;
+
+use peal_proto::shard::partition_of;
+use peal_proto::{EventId, Partition, UserId};
+use peal_store::log::Record;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+/// What is known of a record without its value.
+#[derive(Debug)]
+pub(super) struct Addressed {
+    pub(super) user: UserId,
+    /// Whose notification it is, if that of an event.
+    pub(super) event: Option<EventId>,
+}
+
+/// Looks at the records of one partition.
+pub(super) struct Reading {
+    partition: Partition,
+    partitions: u32,
+    /// Notifications of one event stand side by side.
+    last: Option<EventId>,
+}
+
+impl Reading {
+    pub(super) fn new(partition: Partition, partitions: u32) -> Self {
+        Self { partition, partitions, last: None }
+    }
+
+    pub(super) fn look_at(&mut self, record: &Record) -> Result<Addressed, String> {
+        let key = record.key.ok_or("its key is not a user")?;
+        let user = UserId::new(key).map_err(|error| format!("its key is not a user: {error}"))?;
+        let (home, of) = (partition_of(key, self.partitions), self.partitions);
+        if home != self.partition {
+            return Err(format!("it is for user {user}, whose partition is {home} of {of}, not {}", self.partition));
+        }
+        if record.headers.canary {
+            return Ok(Addressed { user, event: None });
+        }
+        let value = std::str::from_utf8(&record.value).map_err(|error| format!("its value is not UTF-8: {error}"))?;
+        let Object { event } =
+            serde_json::from_str(value).map_err(|error| format!("its value is not a JSON object: {error}"))?;
+        Ok(Addressed { user, event: event.and_then(|id| self.event(id)) })
+    }
+
+    /// What is no event's id has no account.
+    fn event(&mut self, id: &str) -> Option<EventId> {
+        if self.last.as_ref().is_none_or(|last| last.as_str() != id) {
+            self.last = Some(id.parse().ok()?);
+        }
+        self.last.clone()
+    }
+}
+
+/// The event of a notification that was parked.
+pub(super) fn event_of(value: &[u8]) -> Option<EventId> {
+    serde_json::from_slice::<Object<'_>>(value).ok()?.event?.parse().ok()
+}
+
+/// A JSON object of which one field is of interest.
+struct Object<'a> {
+    event: Option<&'a str>,
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+enum Field {
+    Event,
+    #[serde(other)]
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Object<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+struct Fields;
+
+impl<'de> Visitor<'de> for Fields {
+    type Value = Object<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Object<'de>, A::Error> {
+        let mut event = None;
+        while let Some(field) = fields.next_key()? {
+            match field {
+                Field::Event => {
+                    // An id needs no escapes, so it stands between its quotes as it is.
+                    let raw: &RawValue = fields.next_value()?;
+                    event = raw.get().strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+                }
+                Field::Other => {
+                    fields.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(Object { event })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use peal_proto::Offset;
+    use peal_store::log::Headers;
+
+    use super::*;
+
+    fn look_at(value: &'static str) -> Result<Option<String>, String> {
+        let mut reading = Reading::new(Partition::new(2), 4);
+        let (offset, headers) = (Offset::new(0), Headers::default());
+        let record = Record { offset, key: Some(42), headers, value: value.into() };
+        let addressed = reading.look_at(&record)?;
+        Ok(addressed.event.map(|event| event.to_string()))
+    }
+
+    #[test]
+    fn the_event_is_found_wherever_it_stands() {
+        assert_eq!(look_at(r#"{"id":"e1:42","event":"e1","data":{"event":"no"}}"#), Ok(Some("e1".into())));
+        assert_eq!(look_at(r#" {"data":[1],"event" : "e1" } "#), Ok(Some("e1".into())));
+    }
+
+    #[test]
+    fn a_notification_without_an_event_is_one() {
+        for value in ["{}", r#"{"event":7}"#, r#"{"event":null}"#, r#"{"event":"a b"}"#, r#"{"event":"a\u0062"}"#] {
+            assert_eq!(look_at(value), Ok(None), "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_is_no_notification() {
+        for value in ["", "7", "[]", r#"{"a":"#, "{} {}", "null"] {
+            let reason = look_at(value).unwrap_err();
+            assert!(reason.starts_with("its value is not a JSON object"), "{value}: {reason}");
+        }
+    }
+}
