@@ -115,6 +115,18 @@ pub fn event_key(event: &EventId) -> String {
     format!("peal:event:{event}")
 }
 
+/// The event of such a key.
+#[must_use]
+pub fn event_of_key(key: &str) -> Option<EventId> {
+    key.strip_prefix("peal:event:")?.parse().ok()
+}
+
+/// Published to when an event changes that a process watches: the event's key.
+#[must_use]
+pub fn events_channel(process: &str) -> String {
+    format!("peal:events:{process}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,6 +140,8 @@ mod tests {
         assert_eq!(users_key(Partition::new(3)), "peal:{p3}:users");
         assert_eq!(floors_key(Partition::new(3)), "peal:{p3}:floors");
         assert_eq!(lease_key(Partition::new(3)), "peal:{p3}:lease");
-        assert_eq!(event_key(&"e1".parse().unwrap()), "peal:event:e1");
+        let event = "e1".parse().unwrap();
+        assert_eq!(event_key(&event), "peal:event:e1");
+        assert_eq!(event_of_key(&event_key(&event)), Some(event));
     }
 }

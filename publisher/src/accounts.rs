@@ -2,26 +2,32 @@
 //!
 //! Nodes write receipts of what they settled to the log before they commit; an account is the sum of an event's receipts, each
 //! counted once whatever crashed. The publishers share the partitions of the receipts log. [`fold`] is what receipts change,
-//! [`part`] where it is counted, [`keeper`] does it with the stores.
+//! [`part`] where it is counted, [`keeper`] does it with the stores. Whoever waits for an event is [told](waiters) when it changes.
 
 mod fold;
 mod keeper;
 mod part;
+mod waiters;
 
 #[cfg(test)]
 mod model;
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use peal_proto::name::ACCOUNTS_GROUP;
 use peal_proto::{EventId, Timestamp, Topic};
 use peal_serve::Clock;
 use peal_store::status::{Account, State};
 use peal_store::{StoreError, Stores};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use self::keeper::Keeper;
 use self::part::{Part, Tally};
+pub(crate) use self::waiters::Waiter;
+use self::waiters::Waiters;
 use crate::share::{Health, Share};
 
 /// The keepers of a publisher.
@@ -29,23 +35,64 @@ pub(crate) struct Accounts {
     stores: Stores,
     clock: Clock,
     share: Share,
+    waiters: Waiters,
 }
 
 impl Accounts {
     pub(crate) fn new(stores: Stores, clock: Clock) -> Self {
         let share = Share::new(Arc::clone(&stores.log), ACCOUNTS_GROUP, Topic::Receipts, clock.clone());
-        Self { stores, clock, share }
+        Self { stores, clock, share, waiters: Waiters::default() }
     }
 
     /// Keeps the accounts of this publisher's partitions until `stop`.
     pub(crate) async fn run(&self, stop: &CancellationToken) {
         let keep =
             |partition, pulse, stop| Keeper::new(partition, self.stores.clone(), self.clock.clone(), pulse).run(stop);
-        self.share.run(stop, keep).await;
+        tokio::select! {
+            () = self.share.run(stop, keep) => {}
+            () = self.waiters.tell(self.stores.statuses.changes()) => {} // which never ends
+        }
     }
 
     pub(crate) fn health(&self) -> Health {
         self.share.health()
+    }
+
+    /// How many requests wait for an event to change.
+    pub(crate) fn waiters(&self) -> usize {
+        self.waiters.count()
+    }
+
+    /// Someone who waits for an event to change; `None` when too many do.
+    pub(crate) fn enter(&self, event: &EventId) -> Option<Waiter> {
+        self.waiters.enter(event)
+    }
+
+    /// The account as it is now; what changes from now on is told to the waiter.
+    pub(crate) async fn watched(&self, waiter: &Waiter) -> Result<Option<Account>, StoreError> {
+        self.stores.statuses.watch(waiter.event()).await?;
+        self.of(waiter.event()).await
+    }
+
+    /// The account once the event is in this state, or as it is when the time is up.
+    pub(crate) async fn reaches(
+        &self,
+        mut waiter: Waiter,
+        state: State,
+        limit: Duration,
+    ) -> Result<Option<Account>, StoreError> {
+        let mut over = pin!(sleep(limit));
+        loop {
+            let account = self.watched(&waiter).await?;
+            if account.as_ref().is_some_and(|account| account.status.state >= state) {
+                return Ok(account);
+            }
+            tokio::select! {
+                biased;
+                () = waiter.told() => {}
+                () = &mut over => return Ok(account),
+            }
+        }
     }
 
     /// The account of an event as it is now; `None` when the event is unknown.

@@ -7,6 +7,7 @@ mod dead_letters;
 mod events;
 mod members;
 mod page;
+mod wait;
 
 use std::sync::Arc;
 
@@ -36,6 +37,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/communities/{community}/members/{user}", put(members::add).delete(members::remove))
         .route("/v1/events:batch", post(batch::post))
         .route("/v1/events/{event}", get(events::account))
+        .route("/v1/events/{event}/stream", get(wait::stream))
         .route("/v1/dead-letters", get(dead_letters::list))
         .route("/v1/dead-letters/{letter}", get(dead_letters::show))
         .route("/v1/dead-letters/{letter}/replay", post(dead_letters::replay))
@@ -62,6 +64,8 @@ async fn readyz(State(app): State<Arc<App>>) -> Result<(StatusCode, Json<Readine
 async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     app.fanout.health().gauge("peal_fanout_workers");
     app.accounts.health().gauge("peal_accounts_workers");
+    let waiters = u32::try_from(app.accounts.waiters()).unwrap_or(u32::MAX);
+    metrics::gauge!("peal_waiters").set(waiters);
     telemetry::metrics_page().await
 }
 

@@ -103,6 +103,21 @@ pub const ACCOUNTS_COMMIT_DELAY: Duration = Duration::from_secs(10);
 /// How often it is looked whether that can be committed, while nothing is read.
 pub const ACCOUNTS_COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Requests that may wait for an event to change, each a task and a place in a map: some 10 KiB.
+pub const WAITERS_MAX: usize = 4_096;
+
+/// How long a request waits for an event when it does not say.
+pub const WAIT_DEFAULT: Duration = Duration::from_secs(3);
+
+/// The longest that a request may wait: proxies commonly cut a connection that is idle for 30 s or 60 s.
+pub const WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// The least time between two accounts in a stream: while a large event is told its account changes at every slice.
+pub const STREAM_PAUSE: Duration = Duration::from_millis(250);
+
+/// How long a stream may be silent: what was parked expires without anybody telling, and proxies cut what is idle.
+pub const STREAM_SILENCE_MAX: Duration = Duration::from_secs(15);
+
 /// The wait after a store's first error.
 pub const BACKOFF_MIN: Duration = Duration::from_millis(50);
 

@@ -121,6 +121,7 @@ impl Redis {
             members: Arc::new(RedisMembers::new(self.connection("store of members"), push, known, Arc::clone(&log))),
             statuses: Arc::new(RedisStatuses::new(
                 self.connection("store of statuses"),
+                Arc::clone(&self.push),
                 self.settings.status_age_max,
                 self.settings.retention.ttl,
             )),
@@ -168,7 +169,7 @@ impl Connection {
             let mut wire = self.wire.clone();
             match wire.run(call).await {
                 Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                    let () = wire.run(redis::cmd("SCRIPT").arg("LOAD").arg(script.text)).await?;
+                    let () = wire.run(redis::cmd("SCRIPT").arg("LOAD").arg(&script.text)).await?;
                     wire.run(call).await
                 }
                 answer => answer,
@@ -205,13 +206,13 @@ fn unavailable(store: &'static str, reason: impl ToString) -> StoreError {
 
 /// A script that Redis runs as one step.
 pub(crate) struct Script {
-    text: &'static str,
+    text: String,
     hash: String,
 }
 
 impl Script {
-    pub(crate) fn new(text: &'static str) -> Self {
-        Self { text, hash: redis::Script::new(text).get_hash().to_owned() }
+    pub(crate) fn new(text: &str) -> Self {
+        Self { text: text.to_owned(), hash: redis::Script::new(text).get_hash().to_owned() }
     }
 
     /// A call with these keys, to which arguments are added.

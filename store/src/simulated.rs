@@ -138,7 +138,7 @@ impl Simulation {
 
     /// No event has a status or a claim any more.
     pub fn wipe_statuses(&self) {
-        self.statuses.with(|statuses| *statuses = status::simulated::Model::default());
+        self.statuses.with(status::simulated::Model::wipe);
     }
 
     /// The shard map is gone.

@@ -9,12 +9,18 @@ pub(crate) mod embedded;
 pub(crate) mod redis;
 #[cfg(feature = "simulated")]
 pub(crate) mod simulated;
+mod watching;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use peal_proto::{Audience, EventId, Kind, Offset, Partition, Timestamp};
 use serde::{Deserialize, Serialize};
 
+pub use self::watching::Changes;
+#[cfg(feature = "redis")]
+pub(crate) use self::watching::Told;
+#[cfg(any(feature = "embedded", feature = "simulated"))]
+pub(crate) use self::watching::Watching;
 use crate::StoreError;
 
 /// How far an event is.
@@ -135,4 +141,11 @@ pub trait Statuses: Send + Sync + 'static {
 
     /// The status and all parts of an account, in no order; `None` as for [`Statuses::get`].
     async fn account(&self, event: &EventId) -> Result<Option<(Status, Vec<Bytes>)>, StoreError>;
+
+    /// Tells [`Statuses::changes`] of this process when the status or a part of this event changes next, once. Watched first and
+    /// then looked at, nothing is missed.
+    async fn watch(&self, event: &EventId) -> Result<(), StoreError>;
+
+    /// What is told of the events that are watched, from now on.
+    fn changes(&self) -> Changes;
 }

@@ -7,10 +7,11 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use peal_proto::event::{EventRequest, JoinRequest};
 use peal_proto::{Audience, CommunityId, Event, EventId, ProblemKind};
-use peal_serve::{Failure, Json, Path, from_text};
+use peal_serve::{Failure, Json, Path, Query, from_text};
 use peal_store::status::Account;
 use serde::{Deserialize, Serialize};
 
+use super::wait::Wait;
 use crate::App;
 use crate::admission::{OverRate, Toll};
 use crate::ingest::Seat;
@@ -26,7 +27,7 @@ pub(super) struct OfCommunity {
 #[derive(Deserialize)]
 pub(super) struct OfEvent {
     #[serde(deserialize_with = "from_text")]
-    event: EventId,
+    pub(super) event: EventId,
 }
 
 /// The client and the community are within their rates. This is looked at before there is a seat and a body is read, so that a
@@ -47,29 +48,33 @@ impl FromRequestParts<Arc<App>> for Admitted {
     }
 }
 
-/// The event's id, to ask for its status and to repeat the request with.
+/// The event's id, to ask for its account and to repeat the request with; or the account, when it was waited for.
 #[derive(Serialize)]
-pub(super) struct Accepted {
-    event: EventId,
+#[serde(untagged)]
+pub(super) enum Accepted {
+    Event { event: EventId },
+    Account(Box<Account>),
 }
 
-type Answer = Result<(StatusCode, axum::Json<Accepted>), Failure>;
+pub(super) type Answer = Result<(StatusCode, axum::Json<Accepted>), Failure>;
 
 pub(super) async fn join(
     State(app): State<Arc<App>>,
     Path(OfCommunity { community }): Path<OfCommunity>,
+    Query(wait): Query<Wait>,
     _: Admitted,
     seat: Seat,
     Json(request): Json<JoinRequest>,
 ) -> Answer {
     let id = app.event_id(request.event.as_ref())?;
     let event = Event::joined(community, id, app.clock.now(), request).map_err(|error| unwritable(&error))?;
-    accept(&app, seat, event).await
+    accept(&app, seat, event, &wait).await
 }
 
 pub(super) async fn post(
     State(app): State<Arc<App>>,
     Path(OfCommunity { community }): Path<OfCommunity>,
+    Query(wait): Query<Wait>,
     _: Admitted,
     seat: Seat,
     Json(request): Json<EventRequest>,
@@ -77,7 +82,7 @@ pub(super) async fn post(
     let id = app.event_id(request.event.as_ref())?;
     let event = Event::posted(Audience::Community(community), id, app.clock.now(), request)
         .map_err(|error| unwritable(&error))?;
-    accept(&app, seat, event).await
+    accept(&app, seat, event, &wait).await
 }
 
 impl App {
@@ -86,9 +91,18 @@ impl App {
     }
 }
 
-async fn accept(app: &App, seat: Seat, event: Event) -> Answer {
+async fn accept(app: &App, seat: Seat, event: Event, wait: &Wait) -> Answer {
+    let waiter = wait.enter(app, &event.event)?;
     let event = app.ingest.accept(seat, event).await?;
-    Ok((StatusCode::ACCEPTED, axum::Json(Accepted { event })))
+    match waiter {
+        Some(waiter) => Ok(wait.answer(app, waiter, event).await),
+        None => Ok((StatusCode::ACCEPTED, axum::Json(Accepted::Event { event }))),
+    }
+}
+
+pub(super) fn unknown(event: &EventId) -> Failure {
+    let detail = format!("event {event} is unknown, or was accepted longer ago than accounts are kept");
+    Failure::new(ProblemKind::NotFound, detail)
 }
 
 pub(super) fn unwritable(error: &serde_json::Error) -> Failure {
@@ -100,9 +114,5 @@ pub(super) async fn account(
     Path(OfEvent { event }): Path<OfEvent>,
 ) -> Result<axum::Json<Account>, Failure> {
     let account = within(STORE_TIMEOUT, "store of statuses", app.accounts.of(&event)).await?;
-    let unknown = || {
-        let detail = format!("event {event} is unknown, or was accepted longer ago than statuses are kept");
-        Failure::new(ProblemKind::NotFound, detail)
-    };
-    account.map(axum::Json).ok_or_else(unknown)
+    account.map(axum::Json).ok_or_else(|| unknown(&event))
 }

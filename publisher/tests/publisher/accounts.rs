@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use http_body_util::BodyExt;
+
 use peal_proto::{EventId, Fate, Offset, Partition, Position, Receipt, Run, Timestamp, Topic};
+use peal_serve::Clock;
 use peal_store::Stores;
 use peal_store::log::{Headers, NewRecord};
 use peal_store::simulated::{Outage, Store};
@@ -133,4 +136,105 @@ async fn receipts_wait_in_the_log_while_the_store_is_away_and_are_counted_once()
     simulation.heal(Store::Statuses);
     simulation.lose_answers(Store::Statuses, 0);
     becomes(&bench, "e", "settled", json!([40, 40, 20, 0, 20, 0])).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_post_that_waits_is_answered_as_soon_as_the_event_is_so_far() {
+    let bench = Bench::start(simulation().stores());
+    bench.fill(7, 2).await;
+    let post = |event: &str, query: &str| {
+        let body = format!(r#"{{"kind":"k","event":"{event}"}}"#);
+        let path = format!("/v1/communities/7/events{query}");
+        let bench = &bench;
+        async move { bench.post(&path, body).await }
+    };
+    let (status, account) = post("published", "?wait=published").await;
+    assert_eq!((status, &account["state"], &account["published"]), (200, &json!("published"), &json!(2)));
+    let receipt = settled(0, 9, vec![run("settled", 0, 2, Fate::Delivered)]);
+    let settle = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        write(&bench.stores, 1, &receipt).await;
+    };
+    let clock = Clock::simulated(Timestamp::from_millis(0));
+    let began = clock.uptime();
+    let ((status, account), ()) = tokio::join!(post("settled", "?wait=settled&timeout=20s"), settle);
+    assert_eq!((status, &account["state"], &account["delivered"]), (200, &json!("settled"), &json!(2)));
+    let took = clock.uptime() - began;
+    assert!(took < Duration::from_millis(2_500), "not by asking now and then: {took:?}");
+    let (status, account) = post("late", "?wait=settled&timeout=500ms").await;
+    assert_eq!((status, &account["event"], &account["state"]), (202, &json!("late"), &json!("published")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_makes_no_sense_is_told_and_nothing_is_stored() {
+    let bench = Bench::start(simulation().stores());
+    for (query, told) in [
+        ("?wait=delivered", "published or settled"),
+        ("?wait=settled&timeout=1h", "at most 30s"),
+        ("?wait=settled&timeout=soon", "such as 500ms or 3s"),
+        ("?waits=settled", "unknown field"),
+    ] {
+        let body = r#"{"kind":"k","event":"e"}"#;
+        let (status, problem) = bench.post(&format!("/v1/communities/7/events{query}"), body).await;
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(status == 400 && detail.contains(told), "{query}: {status} {detail}");
+    }
+    assert_eq!(bench.get("/v1/events/e").await.0, 404);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_post_that_waits_is_accepted_though_its_account_can_t_be_looked_at() {
+    let simulation = simulation();
+    let bench = Bench::start(simulation.stores());
+    simulation.break_down(Store::Statuses, Outage::Hang);
+    let answer = bench.post("/v1/communities/7/events?wait=published", r#"{"kind":"k","event":"e"}"#).await;
+    assert_eq!(answer, (202, json!({ "event": "e" })));
+}
+
+/// What a stream says until it ends, or until so many messages.
+async fn stream(bench: &Bench, event: &str, seen: Option<&str>, count: usize) -> (u16, Vec<(String, Value)>) {
+    let mut request = axum::http::Request::get(format!("/v1/events/{event}/stream"));
+    if let Some(seen) = seen {
+        request = request.header("last-event-id", seen);
+    }
+    let answer = bench.ask(request.body(axum::body::Body::empty()).unwrap()).await;
+    let status = answer.status().as_u16();
+    let mut body = answer.into_body();
+    let (mut text, mut messages) = (String::new(), Vec::new());
+    while messages.len() < count
+        && let Some(frame) = body.frame().await
+    {
+        text.push_str(std::str::from_utf8(&frame.unwrap().into_data().unwrap()).unwrap());
+        while let Some((message, rest)) = text.split_once("\n\n") {
+            let field = |name: &str| message.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+            if let (Some(id), Some(data)) = (field("id:"), field("data:")) {
+                assert_eq!(field("event:"), Some("account"));
+                messages.push((id.to_owned(), serde_json::from_str(data).unwrap()));
+            }
+            text = rest.to_owned();
+        }
+    }
+    (status, messages)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_tells_every_change_and_ends_when_there_will_be_none() {
+    let bench = Bench::start(simulation().stores());
+    bench.fill(7, 2).await;
+    bench.say(7, "e").await;
+    becomes(&bench, "e", "published", json!([2, 2, 0, 0, 0, 0])).await;
+    let parked = Fate::Parked { until: NEVER };
+    let receipts = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        write(&bench.stores, 1, &settled(0, 2, vec![run("e", 0, 1, Fate::Delivered), run("e", 1, 1, parked)])).await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        write(&bench.stores, 1, &Receipt::Replayed { runs: vec![run("e", 1, 1, Fate::Delivered)] }).await;
+    };
+    let ((status, messages), ()) = tokio::join!(stream(&bench, "e", None, usize::MAX), receipts);
+    let said: Vec<_> = messages.iter().map(|(_, account)| (&account["delivered"], &account["parked"])).collect();
+    assert_eq!((status, said), (200, vec![(&json!(0), &json!(0)), (&json!(1), &json!(1)), (&json!(2), &json!(0))]));
+    let (status, resumed) = stream(&bench, "e", Some(&messages[1].0), usize::MAX).await;
+    assert_eq!((status, &resumed[..]), (200, &messages[2..]), "what has changed since");
+    assert_eq!(stream(&bench, "e", Some(&messages[2].0), usize::MAX).await, (204, Vec::new()), "nothing will change");
+    assert_eq!(stream(&bench, "unknown", None, 1).await.0, 404);
 }

@@ -6,7 +6,7 @@ use peal_proto::{Audience, CommunityId, EventId, Kind, Offset, Partition, Topic}
 use super::append::record;
 use super::{Case, Subject, cases};
 use crate::clock;
-use crate::status::{Change, Claim, Origin, PartKey, State, Status};
+use crate::status::{Change, Changes, Claim, Origin, PartKey, State, Status};
 
 pub(super) const CASES: &[Case] = cases![
     an_unknown_event_has_no_status,
@@ -21,6 +21,7 @@ pub(super) const CASES: &[Case] = cases![
     a_part_of_an_account_changes_only_from_what_it_was,
     an_account_has_the_status_and_all_parts_of_its_event,
     an_account_without_a_status_is_unknown,
+    who_watches_an_event_is_told_of_its_next_change,
 ];
 
 fn event(name: &str) -> EventId {
@@ -183,4 +184,31 @@ async fn an_account_without_a_status_is_unknown(subject: Subject) {
     statuses.accept(status("e")).await.unwrap();
     let (kept, parts) = statuses.account(&event("e")).await.unwrap().unwrap();
     assert_eq!((kept.state, parts), (State::Accepted, vec![Bytes::from("a")]));
+}
+
+async fn who_watches_an_event_is_told_of_its_next_change(subject: Subject) {
+    let statuses = subject.stores().statuses;
+    let mut changes = statuses.changes();
+    let expected = Some(event("e"));
+    // Anything may have changed as long as nobody says what; a store that has just connected says so.
+    let next = async |changes: &mut Changes| loop {
+        if let Some(event) = changes.next().await {
+            return Some(event);
+        }
+    };
+    for round in 0..3 {
+        statuses.watch(&event("e")).await.unwrap();
+        statuses.watch(&event("e")).await.unwrap();
+        statuses.update(status("other")).await.unwrap();
+        statuses.update(Status { members: round, ..status("e") }).await.unwrap();
+        assert_eq!(next(&mut changes).await, expected, "its status");
+        assert_eq!(statuses.get(&event("e")).await.unwrap().unwrap().members, round, "told once it can be seen");
+        statuses.update(Status { members: 99, ..status("e") }).await.unwrap();
+        statuses.watch(&event("e")).await.unwrap();
+        assert!(statuses.change(vec![change(part("e", 0, round), None, "a")]).await.unwrap());
+        assert_eq!(next(&mut changes).await, expected, "a part");
+    }
+    statuses.watch(&event("last")).await.unwrap();
+    statuses.update(status("last")).await.unwrap();
+    assert_eq!(next(&mut changes).await, Some(event("last")), "nobody was told more than once");
 }

@@ -1,5 +1,5 @@
-//! The push plane: what Redis tells unasked over one connection of its own. That a channel was published to, and that a key
-//! has changed which was read here.
+//! The push plane: what Redis tells unasked over one connection of its own. That a channel was published to, that an event has
+//! changed which is watched here, and that a key has changed which was read here.
 //!
 //! The only file that knows `fred`. Owns that connection, which is made again for as long as the process lives, and the
 //! subscription and the tracking of keys, which do not outlive a connection. What was told while there was none, or faster
@@ -25,7 +25,7 @@ use fred::types::config::{
     ServerConfig, TcpConfig, TlsConfig, TlsConnector, UnresponsiveConfig,
 };
 use fred::types::{Builder, ConnectHandle, Message, RespVersion, Value};
-use peal_proto::name::SHARDS_CHANNEL;
+use peal_proto::name::{SHARDS_CHANNEL, event_of_key, events_channel};
 use redis::{ConnectionAddr, ConnectionInfo};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -36,6 +36,7 @@ use tokio::task::JoinHandle;
 use super::address::Address;
 use super::{ANSWER_TIME_MAX, CONNECT_TIME_MAX, RECONNECT_PAUSE_MAX, unavailable};
 use crate::StoreError;
+use crate::status::{Changes, Told};
 
 /// How often the connection is tried while nothing comes: one that died in silence is found out within this and
 /// [`ANSWER_TIME_MAX`].
@@ -62,6 +63,9 @@ pub(crate) enum Heard<'a> {
 pub(crate) struct Push {
     client: Client,
     published: watch::Sender<u64>,
+    /// Where this process is told of the events that it watches.
+    channel: String,
+    told: Arc<Told>,
     tasks: (ConnectHandle, JoinHandle<()>),
 }
 
@@ -73,9 +77,20 @@ impl Push {
     ) -> Result<Arc<Self>, StoreError> {
         let client = client(address).map_err(|error| unavailable("redis", error))?;
         let published = watch::Sender::new(0);
-        let listener = Listener::new(client.clone(), published.clone(), hear);
+        let (channel, told) = (events_channel(client.id()), Arc::new(Told::new()));
+        let listener = Listener::new(client.clone(), published.clone(), (channel.clone(), Arc::clone(&told)), hear);
         let tasks = (client.connect(), tokio::spawn(listener.run()));
-        Ok(Arc::new(Self { client, published, tasks }))
+        Ok(Arc::new(Self { client, published, channel, told, tasks }))
+    }
+
+    /// Where this process is told of the events that it watches, by their keys.
+    pub(crate) fn channel(&self) -> &str {
+        &self.channel
+    }
+
+    /// What it is told of them; `None` after every connection.
+    pub(crate) fn changes(&self) -> Changes {
+        self.told.changes()
     }
 
     /// Watches the channel of the shard map from now on.
@@ -200,16 +215,18 @@ struct Listener<H> {
     invalidated: broadcast::Receiver<Invalidation>,
     messages: broadcast::Receiver<Message>,
     published: watch::Sender<u64>,
+    channel: String,
+    told: Arc<Told>,
     hear: H,
     /// Whether the subscription and the tracking stand.
     listens: bool,
 }
 
 impl<H: Fn(Heard<'_>)> Listener<H> {
-    fn new(client: Client, published: watch::Sender<u64>, hear: H) -> Self {
+    fn new(client: Client, published: watch::Sender<u64>, (channel, told): (String, Arc<Told>), hear: H) -> Self {
         let (connected, failed) = (client.reconnect_rx(), client.error_rx());
         let (invalidated, messages) = (client.invalidation_rx(), client.message_rx());
-        Self { client, connected, failed, invalidated, messages, published, hear, listens: false }
+        Self { client, connected, failed, invalidated, messages, published, channel, told, hear, listens: false }
     }
 
     async fn run(mut self) {
@@ -233,7 +250,12 @@ impl<H: Fn(Heard<'_>)> Listener<H> {
                     Err(RecvError::Closed) => return,
                 },
                 message = self.messages.recv() => match message {
-                    Ok(_) | Err(RecvError::Lagged(_)) => self.publish(),
+                    Ok(message) if *message.channel == *self.channel => self.tell(&message),
+                    Ok(_) => self.publish(),
+                    Err(RecvError::Lagged(_)) => {
+                        self.publish();
+                        self.told.tell(None);
+                    }
                     Err(RecvError::Closed) => return,
                 },
                 () = &mut heartbeat => {
@@ -257,10 +279,11 @@ impl<H: Fn(Heard<'_>)> Listener<H> {
             Err(error) => tracing::warn!(%error, "redis does not tell what changes"),
         }
         self.publish();
+        self.told.tell(None);
     }
 
     async fn ask(&self) -> Result<(), Error> {
-        self.client.subscribe(SHARDS_CHANNEL).await?;
+        self.client.subscribe(vec![SHARDS_CHANNEL, &self.channel]).await?;
         // Answered behind the subscription, for which fred does not wait.
         self.client.start_tracking((), false, true, false, false).await
     }
@@ -268,6 +291,12 @@ impl<H: Fn(Heard<'_>)> Listener<H> {
     fn missed(&mut self) {
         self.listens = false;
         (self.hear)(Heard::Missed);
+    }
+
+    /// What is published there is the key of an event.
+    fn tell(&self, message: &Message) {
+        let key = message.value.as_str();
+        self.told.tell(key.as_deref().and_then(event_of_key));
     }
 
     fn publish(&self) {

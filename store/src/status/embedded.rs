@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use peal_proto::{EventId, Timestamp};
 
-use super::{Change, Claim, Origin, PartKey, Status, Statuses};
+use super::{Change, Changes, Claim, Origin, PartKey, Status, Statuses, Watching};
 use crate::embedded::schema::{self, Claimed, Part};
 use crate::embedded::{Durability, Engine, Fault, Stage, Table, View};
 use crate::{StoreError, clock};
@@ -13,11 +13,12 @@ use crate::{StoreError, clock};
 /// The statuses of an open directory.
 pub(crate) struct EmbeddedStatuses {
     engine: Engine,
+    watching: Watching,
 }
 
 impl EmbeddedStatuses {
     pub(crate) fn new(engine: Engine) -> Self {
-        Self { engine }
+        Self { engine, watching: Watching::new() }
     }
 }
 
@@ -97,7 +98,10 @@ impl Statuses for EmbeddedStatuses {
     }
 
     async fn update(&self, status: Status) -> Result<(), StoreError> {
-        self.engine.run(Durability::Riding, 0, move |stage| put(stage, &status)).await
+        let event = status.event.clone();
+        self.engine.run(Durability::Riding, 0, move |stage| put(stage, &status)).await?;
+        self.watching.changed([&event]);
+        Ok(())
     }
 
     async fn get(&self, event: &EventId) -> Result<Option<Status>, StoreError> {
@@ -113,11 +117,23 @@ impl Statuses for EmbeddedStatuses {
 
     async fn change(&self, changes: Vec<Change>) -> Result<bool, StoreError> {
         let bytes = changes.iter().map(|change| change.after.len()).sum();
-        self.engine.run(Durability::Riding, bytes, move |stage| change(stage, changes, clock::now())).await
+        let events: Vec<_> = changes.iter().map(|change| change.key.event.clone()).collect();
+        let all = self.engine.run(Durability::Riding, bytes, move |stage| change(stage, changes, clock::now())).await?;
+        self.watching.changed(&events);
+        Ok(all)
     }
 
     async fn account(&self, event: &EventId) -> Result<Option<(Status, Vec<Bytes>)>, StoreError> {
         let event = event.clone();
         self.engine.look(move |view| account(view, &event)).await
+    }
+
+    async fn watch(&self, event: &EventId) -> Result<(), StoreError> {
+        self.watching.watch(event);
+        Ok(())
+    }
+
+    fn changes(&self) -> Changes {
+        self.watching.changes()
     }
 }

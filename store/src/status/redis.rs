@@ -1,6 +1,8 @@
 //! Event statuses in Redis: a hash an event with its status (`s`, as JSON), the copy that claimed it (`o`), how many others were
-//! met (`d`) and the parts of its account (`<partition>.<number>`), gone some time after the last write.
+//! met (`d`), the parts of its account (`<partition>.<number>`) and which channels are told of its next change (`w`), gone some
+//! time after the last write.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,8 +11,9 @@ use futures_util::future::try_join_all;
 use peal_proto::name::event_key;
 use peal_proto::{EventId, Timestamp};
 
-use super::{Change, Claim, Origin, PartKey, Status, Statuses};
+use super::{Change, Changes, Claim, Origin, PartKey, Status, Statuses};
 use crate::StoreError;
+use crate::redis::push::Push;
 use crate::redis::{Connection, Script};
 
 const ACCEPT: &str = "
@@ -25,9 +28,29 @@ redis.call('HSET', KEYS[1], 'o', ARGV[1])
 redis.call('EXPIRE', KEYS[1], ARGV[2])
 return 1";
 
+// Tells those who watch, once.
+const TELL: &str = "
+local function tell()
+  local watchers = redis.call('HGET', KEYS[1], 'w')
+  if watchers then
+    redis.call('HDEL', KEYS[1], 'w')
+    for channel in string.gmatch(watchers, '%S+') do redis.call('PUBLISH', channel, KEYS[1]) end
+  end
+end
+";
+
 const UPDATE: &str = "
 redis.call('HSET', KEYS[1], 's', ARGV[1])
 if redis.call('TTL', KEYS[1]) < tonumber(ARGV[2]) then redis.call('EXPIRE', KEYS[1], ARGV[2]) end
+tell()
+return 1";
+
+const WATCH: &str = "
+local watchers = redis.call('HGET', KEYS[1], 'w') or ''
+if not string.find(watchers, ARGV[1], 1, true) then
+  redis.call('HSET', KEYS[1], 'w', watchers .. ARGV[1] .. ' ')
+  if redis.call('TTL', KEYS[1]) < 0 then redis.call('EXPIRE', KEYS[1], ARGV[2]) end
+end
 return 1";
 
 // For each part its field, what it was or '', and what it is to be.
@@ -42,6 +65,7 @@ for i = 2, #ARGV, 3 do
   end
 end
 if redis.call('TTL', KEYS[1]) < tonumber(ARGV[1]) then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
+tell()
 return all";
 
 /// The statuses in a Redis.
@@ -54,18 +78,22 @@ pub(crate) struct RedisStatuses {
     claim: Script,
     update: Script,
     change: Script,
+    watch: Script,
+    push: Arc<Push>,
 }
 
 impl RedisStatuses {
-    pub(crate) fn new(connection: Connection, age_max: Duration, inbox_ttl: Duration) -> Self {
+    pub(crate) fn new(connection: Connection, push: Arc<Push>, age_max: Duration, inbox_ttl: Duration) -> Self {
         Self {
             connection,
             age_max,
             account_age_max: age_max.max(inbox_ttl),
             accept: Script::new(ACCEPT),
             claim: Script::new(CLAIM),
-            update: Script::new(UPDATE),
-            change: Script::new(CHANGE),
+            update: Script::new(&[TELL, UPDATE].concat()),
+            change: Script::new(&[TELL, CHANGE].concat()),
+            watch: Script::new(WATCH),
+            push,
         }
     }
 
@@ -146,10 +174,20 @@ impl Statuses for RedisStatuses {
             match &field[..] {
                 b"s" => status = Some(serde_json::from_slice(&value).map_err(|error| self.connection.damaged(error))?),
                 b"d" => duplicates = std::str::from_utf8(&value).ok().and_then(|text| text.parse().ok()).unwrap_or(0),
-                b"o" => {}
-                _ => parts.push(value),
+                other if other.contains(&b'.') => parts.push(value),
+                _ => {}
             }
         }
         Ok(status.map(|status: Status| (Status { duplicates, ..status }, parts)))
+    }
+
+    async fn watch(&self, event: &EventId) -> Result<(), StoreError> {
+        let mut call = self.watch.on(&[&event_key(event)]);
+        call.arg(self.push.channel()).arg(self.age_max.as_secs());
+        self.connection.call(&self.watch, &call).await
+    }
+
+    fn changes(&self) -> Changes {
+        self.push.changes()
     }
 }

@@ -6,20 +6,41 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use peal_proto::{EventId, Partition, Timestamp};
 
-use super::{Change, Claim, Origin, PartKey, Status, Statuses};
+use super::{Change, Changes, Claim, Origin, PartKey, Status, Statuses, Watching};
 use crate::StoreError;
 use crate::simulated::Handle;
 
 /// All statuses and claims.
-#[derive(Default)]
 pub(crate) struct Model {
     statuses: BTreeMap<EventId, Status>,
     claims: BTreeMap<EventId, Origin>,
     duplicates: BTreeMap<EventId, u64>,
     parts: BTreeMap<PartKey, Bytes>,
+    watching: Watching,
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Self {
+            statuses: BTreeMap::new(),
+            claims: BTreeMap::new(),
+            duplicates: BTreeMap::new(),
+            parts: BTreeMap::new(),
+            watching: Watching::new(),
+        }
+    }
 }
 
 impl Model {
+    /// Those who listen stay.
+    pub(crate) fn wipe(&mut self) {
+        let Self { statuses, claims, duplicates, parts, watching: _ } = self;
+        statuses.clear();
+        claims.clear();
+        duplicates.clear();
+        parts.clear();
+    }
+
     fn claim(&mut self, event: &EventId, origin: Origin) -> Claim {
         if *self.claims.entry(event.clone()).or_insert(origin) == origin {
             return Claim::Ours;
@@ -33,6 +54,7 @@ impl Model {
         for Change { key, before, after } in changes {
             let now = self.parts.get(&key);
             if now == before.as_ref() {
+                self.watching.changed([&key.event]);
                 self.parts.insert(key, after);
             } else {
                 all &= now == Some(&after);
@@ -68,6 +90,7 @@ impl Statuses for Handle<Model> {
 
     async fn update(&self, status: Status) -> Result<(), StoreError> {
         self.call(|model| {
+            model.watching.changed([&status.event]);
             model.statuses.insert(status.event.clone(), status);
         })
         .await
@@ -87,5 +110,13 @@ impl Statuses for Handle<Model> {
 
     async fn account(&self, event: &EventId) -> Result<Option<(Status, Vec<Bytes>)>, StoreError> {
         self.call(|model| model.account(event)).await
+    }
+
+    async fn watch(&self, event: &EventId) -> Result<(), StoreError> {
+        self.call(|model| model.watching.watch(event)).await
+    }
+
+    fn changes(&self) -> Changes {
+        self.with(|model| model.watching.changes())
     }
 }

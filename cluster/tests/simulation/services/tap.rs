@@ -13,7 +13,7 @@ use peal_store::inbox::{Entry, Item, Marker, Page, PageRequest, Parked};
 use peal_store::leases::{Holder, Lease};
 use peal_store::log::{Commit, Member, NewRecord, Reader, Record, Source, Writer};
 use peal_store::members::{MembersPage, ScanCursor};
-use peal_store::status::{Change as PartChange, Claim, Origin, PartKey, Status};
+use peal_store::status::{Change as PartChange, Changes, Claim, Origin, PartKey, Status};
 use peal_store::{Inbox, Leases, Log, Members, Shards, Statuses, StoreError, Stores};
 
 use super::Line;
@@ -366,6 +366,15 @@ impl Statuses for Tapped<Arc<dyn Statuses>> {
             status.members -= 1;
         }
         Ok(account)
+    }
+
+    async fn watch(&self, event: &EventId) -> Result<(), StoreError> {
+        self.tap.line.pass().await?;
+        self.store.watch(event).await
+    }
+
+    fn changes(&self) -> Changes {
+        self.store.changes()
     }
 }
 

@@ -13,7 +13,7 @@ use crate::conformance::read::collect;
 use crate::log::{Commit, Source, Writer};
 
 const TOPIC: Topic = Topic::Notifications;
-const SLICES: Source = Source { group: FANOUT_GROUP, topic: Topic::Receipts, partition: Partition::new(1) };
+const SLICES: Source = Source { group: FANOUT_GROUP, topic: Topic::Receipts, partition: Partition::new(0) };
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum LogStep {
