@@ -50,8 +50,9 @@ pub(super) fn schedule(family: Family, seed: u64) -> Schedule {
     };
     let skew_max = Duration::from_millis(if rng.random_bool(0.5) { 0 } else { 1_500 });
     let communities = (0..rng.random_range(1..=4)).map(|c| CommunityId::new(c * 5 + large().get()).unwrap()).collect();
+    let has_relief = family == Family::Twins && rng.random_bool(0.3);
     let (steps, events) = (Vec::new(), 0);
-    let mut draw = Draw { rng, layout: &layout, users, communities, steps, events };
+    let mut draw = Draw { rng, layout: &layout, users, communities, has_relief, steps, events };
     draw.workload();
     draw.visits();
     for _ in 0..draw.rng.random_range(4..=14) {
@@ -166,6 +167,8 @@ struct Draw<'a> {
     layout: &'a Layout,
     users: Users,
     communities: Vec<CommunityId>,
+    /// Whether there is a second publisher.
+    has_relief: bool,
     steps: Vec<Planned>,
     events: u32,
 }
@@ -267,8 +270,15 @@ impl Draw<'_> {
     }
 
     fn server(&mut self) -> Host {
-        let node = self.rng.random_range(0..=self.layout.nodes);
-        if node == self.layout.nodes { Host::Publisher } else { Host::Node(node) }
+        let nodes = self.layout.nodes;
+        let server = self.rng.random_range(0..=nodes + usize::from(self.has_relief));
+        if server < nodes {
+            Host::Node(server)
+        } else if server == nodes {
+            Host::Publisher
+        } else {
+            Host::Relief
+        }
     }
 
     fn client(&mut self) -> Host {
@@ -398,7 +408,7 @@ impl Draw<'_> {
     fn special(&mut self, family: Family) {
         let step = match family {
             Family::NewLog => Step::NewLog,
-            Family::Twins if self.rng.random_bool(0.3) => Step::Start(Host::Relief),
+            Family::Twins if self.has_relief => Step::Start(Host::Relief),
             Family::Twins => Step::Twin(self.rng.random_range(0..self.layout.nodes)),
             Family::LostCommits => Step::LoseCommits,
             Family::Calm
