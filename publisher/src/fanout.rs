@@ -5,6 +5,7 @@
 //! written at once, [`checkpoint`] how it goes on after a crash, [`letter`] what becomes of a record that is no event.
 
 mod agenda;
+mod claims;
 mod letter;
 mod work;
 

@@ -33,6 +33,17 @@ pub(crate) enum Taken {
     Unknown(String),
 }
 
+/// What is known of an event before it is appended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    /// Nothing.
+    Not,
+    /// It was accepted.
+    Accepted,
+    /// It stands before among the same events, of which nothing is known.
+    Repeated,
+}
+
 /// The way into the events log.
 pub(crate) struct Ingest {
     stores: Stores,
@@ -84,27 +95,31 @@ impl Ingest {
     /// Appends those of the events that were not accepted before, once there is room for their bytes; what became of each, in
     /// order. Goes on when the poster does not wait for it.
     pub(crate) async fn accept_all(&self, seat: &Seat, events: Vec<Event>, bytes: usize) -> Vec<Taken> {
-        let mut taken = self.look_up(&events).await;
-        let mut fresh = Vec::with_capacity(events.len());
-        for (event, taken) in events.into_iter().zip(&mut taken) {
-            if let Taken::Accepted = taken {
-                match serde_json::to_vec(&event) {
-                    Ok(value) => fresh.push((event, Bytes::from(value))),
-                    Err(error) => *taken = Taken::Unknown(error.to_string()), // a parsed event can be written
-                }
-            }
+        let known = self.look_up(&events).await;
+        let appended = self.append_new(seat, events, &known, bytes).await;
+        let taken = |known| match (known, &appended) {
+            (Known::Not, Ok(())) => Taken::Accepted,
+            (Known::Accepted, _) | (Known::Repeated, Ok(())) => Taken::Duplicate,
+            (Known::Not | Known::Repeated, Err(reason)) => Taken::Unknown(reason.clone()),
+        };
+        known.into_iter().map(taken).collect()
+    }
+
+    /// Appends those of which nothing is known; the reason why it is not known whether they are there.
+    async fn append_new(&self, seat: &Seat, events: Vec<Event>, known: &[Known], bytes: usize) -> Result<(), String> {
+        let mut new = Vec::with_capacity(events.len());
+        for (event, _) in events.into_iter().zip(known).filter(|(_, known)| **known == Known::Not) {
+            let value = serde_json::to_vec(&event).map_err(|error| error.to_string())?; // a parsed event can be written
+            new.push((event, Bytes::from(value)));
         }
-        if fresh.is_empty() {
-            return taken;
+        if new.is_empty() {
+            return Ok(());
         }
         let weight = seat.weight(bytes).await;
-        if let Err(error) = self.append(fresh, weight).await {
+        self.append(new, weight).await.map_err(|error| {
             metrics::counter!("peal_events_not_known_total").increment(1);
-            for taken in taken.iter_mut().filter(|taken| matches!(taken, Taken::Accepted)) {
-                *taken = Taken::Unknown(error.to_string());
-            }
-        }
-        taken
+            error.to_string()
+        })
     }
 
     /// Appends in a task of its own, which goes on when nobody waits for it; `in_flight` is held until the log has answered.
@@ -123,19 +138,24 @@ impl Ingest {
         }
     }
 
-    /// Which of the events were accepted before, or stand among these more than once. A store that does not answer keeps
-    /// nothing out: the fan-out tells an event once, however often it is in the log.
-    async fn look_up(&self, events: &[Event]) -> Vec<Taken> {
+    /// What is known of the events. A store that does not answer keeps nothing out: the fan-out tells an event once, however
+    /// often it is in the log.
+    async fn look_up(&self, events: &[Event]) -> Vec<Known> {
         let statuses = &self.stores.statuses;
         let known = try_join_all(events.iter().map(|event| statuses.get(&event.event)));
         let known = within(STATUS_TIMEOUT, "store of statuses", known).await;
-        let known = known.unwrap_or_else(|_| vec![None; events.len()]);
+        let statuses = known.unwrap_or_else(|_| vec![None; events.len()]);
         let mut ids = HashSet::with_capacity(events.len());
-        let taken = events.iter().zip(known).map(|(event, known)| {
-            let again = known.is_some() || !ids.insert(&event.event);
-            if again { Taken::Duplicate } else { Taken::Accepted }
+        let known = events.iter().zip(statuses).map(|(event, status)| {
+            if status.is_some() {
+                Known::Accepted
+            } else if ids.insert(&event.event) {
+                Known::Not
+            } else {
+                Known::Repeated
+            }
         });
-        taken.collect()
+        known.collect()
     }
 
     /// Waits until everything in flight is in the log, or its posters were told that it is not known.

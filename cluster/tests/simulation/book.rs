@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use peal_proto::frame::GapReason;
-use peal_proto::{CommunityId, Cursor, EventId, UserId};
+use peal_proto::{Audience, CommunityId, Cursor, EventId, UserId};
 
 /// What becomes of the lines of the trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,12 +44,14 @@ pub(crate) type Tally = BTreeMap<&'static str, u64>;
 /// An event as its poster knows it.
 #[derive(Debug, Clone)]
 pub(crate) struct Post {
-    pub(crate) community: CommunityId,
+    pub(crate) audience: Audience,
     pub(crate) join: Option<Join>,
     /// When it was sent first.
     pub(crate) sent: Duration,
-    /// When it was answered `202`; until then it may be there or not.
+    /// When it was answered that it is durable; until then it may be there or not.
     pub(crate) accepted: Option<Duration>,
+    /// What stands before it in its batch for the same audience, and is told before it.
+    pub(crate) behind: Option<EventId>,
     /// When it was seen to be published, and what was said of it then.
     pub(crate) published: Option<Published>,
 }
@@ -67,6 +69,24 @@ pub(crate) struct Published {
     pub(crate) at: Duration,
     pub(crate) members: u64,
     pub(crate) published: u64,
+}
+
+impl Post {
+    /// Whose members are told, unless it is for one user.
+    pub(crate) fn community(&self) -> Option<CommunityId> {
+        match self.audience {
+            Audience::Community(community) => Some(community),
+            Audience::User(_) => None,
+        }
+    }
+
+    /// Who is told, if it is one user.
+    pub(crate) fn user(&self) -> Option<UserId> {
+        match self.audience {
+            Audience::Community(_) => None,
+            Audience::User(user) => Some(user),
+        }
+    }
 }
 
 /// An attempt to change who is a member.

@@ -1,17 +1,20 @@
 //! The community service: posts joins and events, and says who is a member. What is not answered it says again, with the
 //! same event id, until it is or its patience ends.
 
+mod batch;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use peal_proto::{CommunityId, EventId, UserId};
+use peal_proto::{Audience, CommunityId, EventId, UserId};
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::sleep;
 
+pub(crate) use self::batch::{Batch, Form, Item};
 use crate::book::{Book, Change, Join, Post, Published};
-use crate::wire::{now, request};
+use crate::wire::{Answer, now, request};
 
 /// Where it finds the publisher.
 const PUBLISHER: &str = "publisher";
@@ -25,6 +28,10 @@ const RETRY: Duration = Duration::from_millis(400);
 /// How often it asks how far an event is.
 const STATUS_INTERVAL: Duration = Duration::from_millis(500);
 
+/// Connections it has at a time: those that a held-up network lets go at once must fit the publisher's backlog of 64, also when
+/// each was given up and tried again.
+const CONNECTIONS_MAX: usize = 12;
+
 /// Something for the service to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Errand {
@@ -37,6 +44,8 @@ pub(crate) enum Errand {
         /// How often it is sent at most.
         attempts_max: u32,
     },
+    /// Post many at once.
+    Batch(Batch),
     /// Post a join.
     Join { community: CommunityId, user: UserId, event: EventId, notify_self: bool, attempts_max: u32 },
     /// Add members, all in one request.
@@ -51,11 +60,13 @@ pub(crate) struct Desk {
     book: Book,
     waiting: Arc<Mutex<VecDeque<Errand>>>,
     more: Arc<Notify>,
+    connections: Arc<Semaphore>,
 }
 
 impl Desk {
     pub(crate) fn new(book: Book) -> Self {
-        Self { book, waiting: Arc::default(), more: Arc::default() }
+        let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        Self { book, waiting: Arc::default(), more: Arc::default(), connections }
     }
 
     /// Another errand, to be begun at once.
@@ -90,6 +101,7 @@ impl Desk {
                 let path = format!("/v1/communities/{community}/events");
                 self.post(community, &event, None, &path, &body, attempts_max).await;
             }
+            Errand::Batch(batch) => self.post_batch(&batch).await,
             Errand::Join { community, user, event, notify_self, attempts_max } => {
                 let body = json!({"event": event, "user": user, "notify_self": notify_self});
                 let path = format!("/v1/communities/{community}/joins");
@@ -117,21 +129,18 @@ impl Desk {
         body: &Value,
         attempts_max: u32,
     ) {
-        let post = Post { community, join, sent: now(), accepted: None, published: None };
-        self.book.open().posts.insert(event.clone(), post);
+        self.note_sent(event, Audience::Community(community), join, None);
         let body = body.to_string();
         for attempt in 0..attempts_max {
             if attempt > 0 {
                 sleep(RETRY).await;
             }
-            let answer = request(PUBLISHER, "POST", path, &body, ANSWER_TIMEOUT).await;
+            let answer = self.ask("POST", path, &body).await;
             self.book.trace(|| format!("service: {event} attempt {attempt}: {}", outcome(&answer)));
             match answer {
                 Ok(answer) if answer.status == 202 => {
-                    if let Some(post) = self.book.open().posts.get_mut(event) {
-                        post.accepted = Some(now());
-                    }
-                    return self.watch(event).await;
+                    self.note_accepted(event);
+                    return self.watch(vec![event]).await;
                 }
                 Ok(answer) => assert!(answer.status >= 500, "{event} was refused: {answer:?}"),
                 Err(_) => {}
@@ -139,24 +148,50 @@ impl Desk {
         }
     }
 
-    /// Asks for the status until it says that all members are told.
-    async fn watch(&self, event: &EventId) {
-        let path = format!("/v1/events/{event}");
-        loop {
-            sleep(STATUS_INTERVAL).await;
-            let Ok(answer) = request(PUBLISHER, "GET", &path, "", ANSWER_TIMEOUT).await else { continue };
-            let Ok(status) = serde_json::from_str::<Value>(&answer.body) else { continue };
-            if status["state"] != "published" && status["state"] != "settled" {
-                continue;
-            }
-            self.book.trace(|| format!("service: {event} is published: {}", answer.body));
-            let number = |name: &str| status[name].as_u64().unwrap();
-            let published = Published { at: now(), members: number("members"), published: number("published") };
-            if let Some(post) = self.book.open().posts.get_mut(event) {
-                post.published = Some(published);
-            }
-            return;
+    async fn ask(&self, method: &str, path: &str, body: &str) -> Result<Answer, String> {
+        let _connection = self.connections.acquire().await;
+        request(PUBLISHER, method, path, body, ANSWER_TIMEOUT).await
+    }
+
+    /// Notes an event that is about to be sent, unless it was sent before.
+    fn note_sent(&self, event: &EventId, audience: Audience, join: Option<Join>, behind: Option<EventId>) {
+        let post = || Post { audience, join, sent: now(), accepted: None, behind, published: None };
+        self.book.open().posts.entry(event.clone()).or_insert_with(post);
+    }
+
+    /// Notes that an event was answered to be durable.
+    fn note_accepted(&self, event: &EventId) {
+        if let Some(post) = self.book.open().posts.get_mut(event) {
+            post.accepted = post.accepted.or_else(|| Some(now()));
         }
+    }
+
+    /// Asks for the status of each until it says that all members are told.
+    async fn watch(&self, mut events: Vec<&EventId>) {
+        while !events.is_empty() {
+            sleep(STATUS_INTERVAL).await;
+            for event in std::mem::take(&mut events) {
+                if !self.is_published(event).await {
+                    events.push(event);
+                }
+            }
+        }
+    }
+
+    async fn is_published(&self, event: &EventId) -> bool {
+        let path = format!("/v1/events/{event}");
+        let Ok(answer) = self.ask("GET", &path, "").await else { return false };
+        let Ok(status) = serde_json::from_str::<Value>(&answer.body) else { return false };
+        if status["state"] != "published" && status["state"] != "settled" {
+            return false;
+        }
+        self.book.trace(|| format!("service: {event} is published: {}", answer.body));
+        let number = |name: &str| status[name].as_u64().unwrap();
+        let published = Published { at: now(), members: number("members"), published: number("published") };
+        if let Some(post) = self.book.open().posts.get_mut(event) {
+            post.published = Some(published);
+        }
+        true
     }
 
     async fn change(&self, community: CommunityId, users: &[UserId], adds: bool, method: &str, path: &str, body: &str) {
@@ -167,7 +202,7 @@ impl Desk {
                 changes.push(change);
                 changes.len() - 1
             };
-            let answer = request(PUBLISHER, method, path, body, ANSWER_TIMEOUT).await;
+            let answer = self.ask(method, path, body).await;
             self.book.trace(|| format!("service: {method} {path} {users:?}: {}", outcome(&answer)));
             if answer.is_ok_and(|answer| answer.is_success()) {
                 self.book.open().changes[attempt].answered = Some(now());
@@ -178,7 +213,7 @@ impl Desk {
     }
 }
 
-fn outcome(answer: &Result<crate::wire::Answer, String>) -> String {
+fn outcome(answer: &Result<Answer, String>) -> String {
     match answer {
         Ok(answer) => answer.status.to_string(),
         Err(error) => error.clone(),

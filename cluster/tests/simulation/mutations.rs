@@ -1,5 +1,7 @@
 //! That the oracle can fail: each act breaks one promise of a cluster that is otherwise well, and the oracle says which.
 
+mod batches;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,9 +50,9 @@ fn schedule(notifications_max: u32) -> Schedule {
     Schedule::plain(layout, steps)
 }
 
-fn violations(act: Act, passes: u32, notifications_max: u32) -> Vec<Violation> {
+fn violations(act: Act, passes: u32, schedule: &Schedule) -> Vec<Violation> {
     let tamperer = Arc::new(Tamperer::new(act, passes));
-    let outcome = run(&schedule(notifications_max), Trace::Off, Some(Arc::clone(&tamperer)));
+    let outcome = run(schedule, Trace::Off, Some(Arc::clone(&tamperer)));
     assert!(tamperer.has_struck(), "there was no opportunity for {act:?}");
     outcome.violations
 }
@@ -58,8 +60,13 @@ fn violations(act: Act, passes: u32, notifications_max: u32) -> Vec<Violation> {
 /// The oracle finds this, at whichever of a few opportunities the act is done.
 #[track_caller]
 fn finds(act: Act, expected: impl Fn(&Violation) -> bool) {
+    finds_in(&schedule(1_000), act, expected);
+}
+
+#[track_caller]
+fn finds_in(schedule: &Schedule, act: Act, expected: impl Fn(&Violation) -> bool) {
     for passes in [0, 3, 7] {
-        let found = violations(act, passes, 1_000);
+        let found = violations(act, passes, schedule);
         assert!(found.iter().any(&expected), "{act:?} after {passes} others: {found:#?}");
     }
 }
@@ -93,7 +100,7 @@ fn a_trim_of_too_much_loses_it() {
 
 #[test]
 fn a_gap_that_is_not_told_is_a_loss() {
-    let found = violations(Act::HideGaps, 0, 2);
+    let found = violations(Act::HideGaps, 0, &schedule(2));
     assert!(found.iter().any(|found| matches!(found, Violation::Lost { .. })), "{found:#?}");
 }
 
@@ -138,7 +145,7 @@ fn a_frame_that_does_not_arrive_is_lost() {
 #[test]
 fn a_frame_that_arrives_twice_is_hidden_by_the_cursor() {
     for passes in [0, 3, 7] {
-        assert_eq!(violations(Act::RepeatFrame, passes, 1_000), []);
+        assert_eq!(violations(Act::RepeatFrame, passes, &schedule(1_000)), []);
     }
 }
 

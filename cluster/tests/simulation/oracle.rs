@@ -57,7 +57,8 @@ pub(crate) enum Violation {
     Uninvited { event: EventId, user: UserId },
     /// A record of an event that nobody posted, or that is not what a record is.
     NotARecord { value: String, why: &'static str },
-    /// In the log of a user an event stands before another that was accepted before it was posted.
+    /// In the log of a user an event stands before another that was accepted before it was posted, or stands before it in its
+    /// batch.
     LogOutOfOrder { user: UserId, first: EventId, then: EventId },
     /// Two users have two events of a community in different orders.
     OrdersDiffer { community: CommunityId, user: UserId, first: EventId, then: EventId },

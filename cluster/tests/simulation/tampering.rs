@@ -31,6 +31,12 @@ pub(crate) enum Act {
     AppendSwapped,
     /// A notification of a slice goes to a user who is no member.
     AppendUninvited,
+    /// A notification of an event for one user stands twice in its slice.
+    TellTwice,
+    /// A part of a batch is answered as if it were in the log.
+    LosePart,
+    /// The first two items of a part of a batch change places.
+    SwapItems,
     /// The status of an event counts one member less.
     Miscount,
     /// A frame does not reach its client.

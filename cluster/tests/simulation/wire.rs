@@ -1,6 +1,9 @@
 //! The simulated network as servers and clients use it: a listener for the real servers, and as much of an HTTP client as
 //! the cluster's clients need.
 
+mod answer;
+mod exchange;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -14,6 +17,9 @@ use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 use turmoil::net::{TcpListener, TcpStream};
+
+pub(crate) use self::answer::Answer;
+pub(crate) use self::exchange::{Pieces, exchange};
 
 /// Where every server listens on its own host.
 pub(crate) const PORT: u16 = 7000;
@@ -125,19 +131,6 @@ impl AsyncWrite for Narrow {
     }
 }
 
-/// What an HTTP request was answered.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) body: String,
-}
-
-impl Answer {
-    pub(crate) fn is_success(&self) -> bool {
-        (200..300).contains(&self.status)
-    }
-}
-
 /// One request on a connection of its own; nothing is known about it when there is no answer in time.
 pub(crate) async fn request(
     host: &str,
@@ -159,14 +152,5 @@ pub(crate) async fn request(
     };
     let text = timeout(patience, ask).await.map_err(|_| "no answer in time".to_owned())?;
     let text = text.map_err(|error| error.to_string())?;
-    parse(&String::from_utf8_lossy(&text)).ok_or_else(|| "the answer broke off".to_owned())
-}
-
-/// An answer, if all of it is there.
-fn parse(text: &str) -> Option<Answer> {
-    let (head, body) = text.split_once("\r\n\r\n")?;
-    let status = head.split(' ').nth(1)?.parse().ok()?;
-    let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
-    let whole = length.is_none_or(|length: usize| body.len() >= length);
-    whole.then(|| Answer { status, body: body.to_owned() })
+    Answer::read(&text).filter(|answer| answer.is_whole).ok_or_else(|| "the answer broke off".to_owned())
 }

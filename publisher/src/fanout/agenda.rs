@@ -23,7 +23,7 @@ pub(super) enum Entry {
 }
 
 impl Entry {
-    fn offset(&self) -> Offset {
+    pub(super) fn offset(&self) -> Offset {
         match self {
             Self::Event(work) => work.offset,
             Self::Duplicate(offset) => *offset,

@@ -19,6 +19,7 @@ use peal_store::status::{Claim, Origin, Status};
 
 use super::agenda::{Agenda, Busy, Entry};
 use super::checkpoint::{Checkpoint, Open};
+use super::claims::Claims;
 use super::letter::{self, Letter};
 use super::slice::{FanoutLimits, Sealed, Slice};
 use super::work::{Active, Expansion, Reading, Work};
@@ -91,7 +92,7 @@ struct Round {
 enum State {
     Closed,
     Reading { waits: bool },
-    Claiming(Vec<Entry>),
+    Claiming(Claims),
     Scanning(Reading),
     Joining { reading: Reading, user: UserId },
     Sealed { records: Vec<NewRecord>, commit: Commit, statuses: Vec<Status> },
@@ -127,10 +128,9 @@ impl Machine {
             State::Sealed { .. } | State::Writing { .. } => self.hand_out(),
             State::Closed => Effect::Open,
             State::Reading { waits } => Effect::Read { from: self.read_to, waits: *waits },
-            State::Claiming(entries) => {
+            State::Claiming(claims) => {
                 let origin = |offset| Origin { partition: self.partition, offset };
-                let claim = |work: &Work| (work.id(), origin(work.offset));
-                Effect::Claim { events: entries.iter().filter_map(unclaimed).map(claim).collect() }
+                Effect::Claim { events: claims.next().map(|(event, offset)| (event, origin(offset))).collect() }
             }
             State::Scanning(reading) => Effect::Scan { community: reading.community, from: reading.from },
             State::Joining { reading, user } => Effect::Join { community: reading.community, user: *user },
@@ -172,12 +172,8 @@ impl Machine {
             self.read_to = Position::behind(last.offset);
             self.agenda.lose_before(records, self.read_to);
         }
-        let entries: Vec<_> = records.iter().filter_map(|record| self.look_at(record)).collect();
-        if entries.iter().any(|entry| unclaimed(entry).is_some()) {
-            self.state = State::Claiming(entries);
-            return;
-        }
-        self.take_in(entries);
+        let entries = records.iter().filter_map(|record| self.look_at(record)).collect();
+        self.claim(Claims::of(entries));
     }
 
     /// No event has come for a long time: the commit is written again, so that the log does not forget it.
@@ -192,17 +188,9 @@ impl Machine {
 
     /// Whether the copies count, in the order they were named.
     pub(crate) fn handle_claims(&mut self, claims: Vec<Claim>) {
-        let State::Claiming(entries) = self.take() else { return };
-        let mut claims = claims.into_iter();
-        let claimed = |entry: Entry| {
-            let claim = unclaimed(&entry).and_then(|work| Some((work.offset, claims.next()?)));
-            match claim {
-                Some((offset, Claim::Duplicate)) => Entry::Duplicate(offset),
-                Some((_, Claim::Ours)) | None => entry,
-            }
-        };
-        let entries = entries.into_iter().map(claimed).collect();
-        self.take_in(entries);
+        let State::Claiming(mut asked) = self.take() else { return };
+        asked.handle(claims);
+        self.claim(asked);
     }
 
     /// Some of the members.
@@ -270,6 +258,14 @@ impl Machine {
             Ok(event) => Entry::Event(Box::new(Work { event, offset, part: found.flatten() })),
             Err(poison) => Entry::Poison(Letter::of(record, self.partition, poison)),
         })
+    }
+
+    fn claim(&mut self, claims: Claims) {
+        if claims.is_done() {
+            self.take_in(claims.into_entries());
+        } else {
+            self.state = State::Claiming(claims);
+        }
     }
 
     fn take_in(&mut self, entries: Vec<Entry>) {
@@ -405,13 +401,5 @@ impl Machine {
         self.committed = (reach, open.clone());
         let commit = Checkpoint { reach, open, done }.commit();
         State::Sealed { records, commit, statuses }
-    }
-}
-
-/// The event of an entry that no copy has been claimed for: of one that was begun this is known.
-fn unclaimed(entry: &Entry) -> Option<&Work> {
-    match entry {
-        Entry::Event(work) if work.part.is_none() => Some(work),
-        Entry::Event(_) | Entry::Duplicate(_) | Entry::Poison(_) => None,
     }
 }

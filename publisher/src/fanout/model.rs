@@ -182,7 +182,10 @@ impl World {
                     let ours = *self.claims.entry(event).or_insert(origin) == origin;
                     if ours { Claim::Ours } else { Claim::Duplicate }
                 };
-                Answer::Claimed(events.into_iter().map(claim).collect())
+                // In another order than they were named: they are under way together.
+                let mut claims: Vec<_> = events.into_iter().rev().map(claim).collect();
+                claims.reverse();
+                Answer::Claimed(claims)
             }
             Effect::Join { community, user } => {
                 self.members.entry(community).or_default().insert(user);

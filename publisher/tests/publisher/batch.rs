@@ -123,6 +123,16 @@ async fn the_same_id_twice_in_a_batch_is_one_event_and_a_duplicate() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_same_id_twice_is_no_duplicate_while_it_is_not_known_whether_the_first_is_stored() {
+    let simulation = simulation();
+    let bench = Bench::start(simulation.stores());
+    simulation.break_down(Store::Log, Outage::Refuse);
+    let answers = send(&bench, "{\"user\":1,\"kind\":\"k\",\"event\":\"e\"}\n".repeat(2)).await;
+    let results: Vec<_> = answers.iter().map(|answer| &answer["result"]).collect();
+    assert_eq!(results, ["unknown", "unknown"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn empty_lines_half_a_line_and_an_open_array_are_no_more_than_they_say() {
     let bench = Bench::start(simulation().stores());
     assert_eq!(send(&bench, "\n".repeat(1_000_000)).await, [] as [Value; 0]);

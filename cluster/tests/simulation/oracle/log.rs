@@ -1,5 +1,5 @@
-//! What the notification log must hold: each accepted event once for each of its members, in the order of each community,
-//! and nothing else.
+//! What the notification log must hold: each accepted event once for each of its members, or for its one user, in the order of
+//! each community, and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::membership::{may_be_told, must_be_told};
 use super::{Entries, Entry, Evidence, Violation};
+use crate::book::Post;
 
 /// The log by user; what is no notification is a violation.
 pub(super) fn read(evidence: &Evidence, violations: &mut Vec<Violation>) -> Entries {
@@ -46,7 +47,7 @@ fn entry(evidence: &Evidence, partition: usize, record: &Record) -> Result<(User
         return Err("its id is not of its event and its user");
     }
     let post = evidence.posts.get(&event).ok_or("nobody posted its event")?;
-    if value["community"] != post.community.get() {
+    if value.get("community") != post.community().map(|community| community.get().into()).as_ref() {
         return Err("its community is not that of its event");
     }
     Ok((user, Entry { offset: record.offset, event, id, text }))
@@ -84,23 +85,28 @@ pub(super) fn check(evidence: &Evidence, entries: &Entries, violations: &mut Vec
     }
 }
 
-/// Everybody who ever was to be a member of something.
+/// Everybody who ever was to be a member of something, or was written to.
 fn everybody(evidence: &Evidence) -> BTreeSet<UserId> {
     let changed = evidence.changes.iter().flat_map(|change| change.users.iter().copied());
-    changed.chain(evidence.posts.values().filter_map(|post| Some(post.join?.user))).collect()
+    let joined = evidence.posts.values().filter_map(|post| Some(post.join?.user));
+    changed.chain(joined).chain(evidence.posts.values().filter_map(Post::user)).collect()
 }
 
-/// The events of one community stand in the order in which they were accepted, for everybody in the same.
+/// The events of one community stand in the order in which they were accepted, for everybody in the same; and so do those
+/// that are for this user alone.
 fn check_order(evidence: &Evidence, users: &BTreeMap<UserId, Vec<Entry>>, violations: &mut Vec<Violation>) {
     let mut orders = BTreeMap::<CommunityId, Vec<(UserId, Vec<&EventId>)>>::new();
     for (user, entries) in users {
-        let mut own = BTreeMap::<CommunityId, Vec<&EventId>>::new();
+        let mut own = BTreeMap::<Option<CommunityId>, Vec<&EventId>>::new();
         for entry in entries {
-            own.entry(evidence.posts[&entry.event].community).or_default().push(&entry.event);
+            own.entry(evidence.posts[&entry.event].community()).or_default().push(&entry.event);
         }
         for (community, events) in own {
             check_time(evidence, *user, &events, violations);
-            orders.entry(community).or_default().push((*user, events));
+            check_batches(evidence, *user, &events, violations);
+            if let Some(community) = community {
+                orders.entry(community).or_default().push((*user, events));
+            }
         }
     }
     for (community, orders) in orders {
@@ -127,5 +133,16 @@ fn check_time(evidence: &Evidence, user: UserId, events: &[&EventId], violations
             violations.push(Violation::LogOutOfOrder { user, first: first.clone(), then: (*event).clone() });
         }
         latest = latest.max(Some((post.sent, event)));
+    }
+}
+
+/// No event stands before one that stands before it in its batch.
+fn check_batches(evidence: &Evidence, user: UserId, events: &[&EventId], violations: &mut Vec<Violation>) {
+    let mut missing: BTreeSet<_> = events.iter().copied().collect();
+    for event in events {
+        missing.remove(event);
+        if let Some(then) = evidence.posts[*event].behind.as_ref().filter(|before| missing.contains(before)) {
+            violations.push(Violation::LogOutOfOrder { user, first: (*event).clone(), then: then.clone() });
+        }
     }
 }

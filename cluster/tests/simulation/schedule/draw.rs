@@ -1,5 +1,7 @@
 //! Draws schedules. How likely is what is decided here and nowhere else.
 
+mod batch;
+
 use std::time::Duration;
 
 use peal_node::limits::Limits;
@@ -47,8 +49,11 @@ pub(super) fn schedule(family: Family, seed: u64) -> Schedule {
         segment_bytes_max: *[64, 200, 4_096].choose(&mut rng).unwrap(),
     };
     let skew_max = Duration::from_millis(if rng.random_bool(0.5) { 0 } else { 1_500 });
-    let mut draw = Draw { rng, layout: &layout, steps: Vec::new(), events: 0 };
-    draw.workload(&users);
+    let communities = (0..rng.random_range(1..=4)).map(|c| CommunityId::new(c * 5 + large().get()).unwrap()).collect();
+    let has_relief = family == Family::Twins && rng.random_bool(0.3);
+    let (steps, events) = (Vec::new(), 0);
+    let mut draw = Draw { rng, layout: &layout, users, communities, has_relief, steps, events };
+    draw.workload();
     draw.visits();
     for _ in 0..draw.rng.random_range(4..=14) {
         draw.fault(family, skew_max);
@@ -160,6 +165,10 @@ fn slice(rng: &mut StdRng) -> FanoutLimits {
 struct Draw<'a> {
     rng: StdRng,
     layout: &'a Layout,
+    users: Users,
+    communities: Vec<CommunityId>,
+    /// Whether there is a second publisher.
+    has_relief: bool,
     steps: Vec<Planned>,
     events: u32,
 }
@@ -182,33 +191,39 @@ impl Draw<'_> {
         (begin, end.min(END))
     }
 
-    fn workload(&mut self, users: &Users) {
-        let communities: Vec<_> =
-            (0..self.rng.random_range(1..=4)).map(|c| CommunityId::new(c * 5 + large().get()).unwrap()).collect();
-        for (number, community) in communities.iter().enumerate() {
-            let mut members = users.online.clone();
+    fn workload(&mut self) {
+        for number in 0..self.communities.len() {
+            let mut members = self.users.online.clone();
             members.shuffle(&mut self.rng);
             members.truncate(self.rng.random_range(1..=members.len()));
-            members.extend(users.late.iter().copied());
+            members.extend(self.users.late.iter().copied());
             if number == 0 {
-                members.extend(users.absent.iter().copied());
+                members.extend(self.users.absent.iter().copied());
             }
-            self.at(Duration::ZERO, Step::Errand(Errand::Add { community: *community, users: members }));
+            let community = self.communities[number];
+            self.at(Duration::ZERO, Step::Errand(Errand::Add { community, users: members }));
         }
-        for _ in 0..self.rng.random_range(5..=40) {
+        for _ in 0..self.rng.random_range(4..=30) {
             let at = self.moment(Duration::from_secs(1), END);
+            if self.rng.random_bool(0.15) {
+                self.batch(at);
+                continue;
+            }
             let together = if self.rng.random_bool(0.1) { self.rng.random_range(2..=12) } else { 1 };
-            let community = *communities.choose(&mut self.rng).unwrap();
+            let community = self.community();
             for _ in 0..together {
                 self.post(at, community);
             }
         }
         for _ in 0..self.rng.random_range(0..=8) {
             let at = self.moment(WARM_UP, END);
-            let community = *communities.choose(&mut self.rng).unwrap();
-            let user = *users.online.choose(&mut self.rng).unwrap();
+            let (community, user) = (self.community(), *self.users.online.choose(&mut self.rng).unwrap());
             self.join_or_leave(at, community, user);
         }
+    }
+
+    fn community(&mut self) -> CommunityId {
+        *self.communities.choose(&mut self.rng).unwrap()
     }
 
     fn event(&mut self) -> EventId {
@@ -255,8 +270,15 @@ impl Draw<'_> {
     }
 
     fn server(&mut self) -> Host {
-        let node = self.rng.random_range(0..=self.layout.nodes);
-        if node == self.layout.nodes { Host::Publisher } else { Host::Node(node) }
+        let nodes = self.layout.nodes;
+        let server = self.rng.random_range(0..=nodes + usize::from(self.has_relief));
+        if server < nodes {
+            Host::Node(server)
+        } else if server == nodes {
+            Host::Publisher
+        } else {
+            Host::Relief
+        }
     }
 
     fn client(&mut self) -> Host {
@@ -296,8 +318,12 @@ impl Draw<'_> {
         let (mut begin, mut end) = self.spell();
         let host = self.server();
         if self.rng.random_bool(0.3) {
-            // Inside the fan-out of an event to many.
-            self.post(begin, large());
+            // Inside the fan-out of an event to many, or inside a batch.
+            if self.rng.random_bool(0.7) {
+                self.post(begin, large());
+            } else {
+                self.batch(begin);
+            }
             let wait = self.moment(Duration::from_millis(20), Duration::from_millis(800));
             (begin, end) = (begin + wait, end + wait);
         }
@@ -382,7 +408,7 @@ impl Draw<'_> {
     fn special(&mut self, family: Family) {
         let step = match family {
             Family::NewLog => Step::NewLog,
-            Family::Twins if self.rng.random_bool(0.3) => Step::Start(Host::Relief),
+            Family::Twins if self.has_relief => Step::Start(Host::Relief),
             Family::Twins => Step::Twin(self.rng.random_range(0..self.layout.nodes)),
             Family::LostCommits => Step::LoseCommits,
             Family::Calm

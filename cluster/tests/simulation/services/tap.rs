@@ -118,7 +118,14 @@ impl Log for Tapped<Arc<dyn Log>> {
         self.store.partitions()
     }
 
-    async fn append(&self, topic: Topic, records: Vec<NewRecord>) -> Result<Vec<Offset>, StoreError> {
+    async fn append(&self, topic: Topic, mut records: Vec<NewRecord>) -> Result<Vec<Offset>, StoreError> {
+        let is_part = topic == Topic::Events && records.len() > 1;
+        if is_part && self.tap.strikes(Act::LosePart) {
+            return Ok(vec![Offset::new(0); records.len()]);
+        }
+        if is_part && self.tap.strikes(Act::SwapItems) {
+            records.swap(0, 1);
+        }
         let call = || format!("append {topic}");
         self.tap.watch(call, self.store.append(topic, records)).await
     }
@@ -186,7 +193,7 @@ impl Writer for Tapped<Box<dyn Writer>> {
 
 impl Tap {
     fn tamper(&self, records: &mut Vec<NewRecord>) {
-        let Some(last) = records.last().cloned() else { return };
+        let Some(last) = records.last().filter(|_| self.tamperer.is_some()).cloned() else { return };
         if self.strikes(Act::AppendTwice) {
             records.push(last.clone());
         }
@@ -199,6 +206,11 @@ impl Tap {
             let value = value.replacen(&format!(":{}\"", last.key), &format!(":{key}\""), 1).into();
             records.push(NewRecord { key, value, ..last.clone() });
         }
+        if let Some(direct) = records.iter().find(|record| is_for_one(record)).cloned()
+            && self.strikes(Act::TellTwice)
+        {
+            records.push(direct);
+        }
         let same = |record: &NewRecord| record.key == last.key;
         if let Some(other) = records[..records.len() - 1].iter().rposition(same)
             && self.strikes(Act::AppendSwapped)
@@ -207,6 +219,10 @@ impl Tap {
             records.swap(other, end);
         }
     }
+}
+
+fn is_for_one(notification: &NewRecord) -> bool {
+    !String::from_utf8_lossy(&notification.value).contains(r#""community":"#)
 }
 
 #[async_trait]
