@@ -260,13 +260,12 @@ impl Machine {
     fn look_at(&mut self, record: &Record) -> Option<Entry> {
         let offset = record.offset;
         let found = self.agenda.found(offset);
-        let event = letter::open(record);
         if self.resumed.reach.covers(offset) && found.is_none() {
-            let (members, event) = self.resumed.members_of(offset).zip(event.ok())?;
-            self.again.push(status::published(&event, members));
+            let members = self.resumed.members_of(offset)?;
+            self.again.push(status::published(&letter::open(record).ok()?, members));
             return None;
         }
-        Some(match event {
+        Some(match letter::open(record) {
             Ok(event) => Entry::Event(Box::new(Work { event, offset, part: found.flatten() })),
             Err(poison) => Entry::Poison(Letter::of(record, self.partition, poison)),
         })
