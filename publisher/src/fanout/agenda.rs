@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use peal_proto::{Audience, CommunityId, Offset, Position};
+use peal_proto::{CommunityId, Offset, Position};
 use peal_store::log::Record;
 
 use super::checkpoint::{Checkpoint, Open, Part};
@@ -146,15 +146,5 @@ impl Agenda {
     pub(super) fn open(&self) -> impl Iterator<Item = Open> + '_ {
         let held = self.held.iter().map(|held| held.work.open());
         held.chain(self.found.iter().map(|(offset, part)| Open { offset: *offset, part: *part }))
-    }
-}
-
-impl Work {
-    /// Whose events are told one after the other; an event for one user is told at once.
-    pub(super) fn community(&self) -> Option<CommunityId> {
-        match self.event.audience {
-            Audience::Community(community) => Some(community),
-            Audience::User(_) => None,
-        }
     }
 }

@@ -22,6 +22,11 @@ impl Work {
         self.event.event.clone()
     }
 
+    /// Whose events are told one after the other; an event for one user is told at once.
+    pub(super) fn community(&self) -> Option<CommunityId> {
+        self.event.audience.community()
+    }
+
     pub(super) fn open(&self) -> Open {
         Open { offset: self.offset, part: self.part }
     }
