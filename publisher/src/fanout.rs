@@ -1,9 +1,9 @@
 //! The fan-out: every event to every member of its community, exactly once into the notification log.
 //!
-//! One worker a partition of the events log, each on its own task; the publishers share the partitions, and the log says whose
-//! each is. [`machine`] is what happens, [`worker`] does it with the
-//! stores; [`work`] is one event on its way, [`mod@slice`] what is written at once, [`checkpoint`] how it goes on after a crash,
-//! [`letter`] what becomes of a record that is no event. This file starts and ends the workers.
+//! One worker a partition of the events log, each on its own task; the publishers share the partitions, and the log says
+//! whose each is. [`machine`] is what happens, [`worker`] does it with the stores; [`agenda`] is what waits, [`work`] one event
+//! on its way, [`mod@slice`] what is written at once, [`checkpoint`] how it goes on after a crash, [`letter`] what becomes of a
+//! record that is no event. This file starts and ends the workers.
 
 mod agenda;
 mod letter;
@@ -37,8 +37,8 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::pulse::Health;
 use self::pulse::{Beat, Pulse};
-pub use self::slice::FanoutLimits;
 use self::worker::Worker;
+use crate::config::FanoutLimits;
 use crate::limits::{BACKOFF_MAX, SLICES_A_CORE, STOP_TIMEOUT};
 
 /// The workers of a publisher.
@@ -49,11 +49,11 @@ pub(crate) struct Fanout {
     /// A slice costs by itself, whatever is in it: while few are written at a time, the others grow.
     turns: Arc<Semaphore>,
     /// This publisher's partitions; `None` until the log has said which.
-    share: Mutex<Option<BTreeMap<Partition, Seat>>>,
+    share: Mutex<Option<BTreeMap<Partition, Running>>>,
 }
 
-/// A partition with a worker.
-struct Seat {
+/// The worker of a partition.
+struct Running {
     pulse: Arc<Pulse>,
     stop: CancellationToken,
 }
@@ -117,14 +117,14 @@ impl Fanout {
         });
         for partition in assigned {
             seats.entry(*partition).or_insert_with(|| {
-                let seat = Seat { pulse: Arc::new(Pulse::new()), stop: stop.child_token() };
+                let seat = Running { pulse: Arc::new(Pulse::new()), stop: stop.child_token() };
                 workers.spawn(self.work(*partition, &seat));
                 seat
             });
         }
     }
 
-    fn work(&self, partition: Partition, seat: &Seat) -> impl Future<Output = ()> + use<> {
+    fn work(&self, partition: Partition, seat: &Running) -> impl Future<Output = ()> + use<> {
         let (stores, clock, turns) = (self.stores.clone(), self.clock.clone(), Arc::clone(&self.turns));
         let worker = Worker::new(partition, stores, clock, self.limits, turns, Arc::clone(&seat.pulse));
         let (ended, stop) = (Ended(Arc::clone(&seat.pulse)), seat.stop.clone());
@@ -140,7 +140,7 @@ impl Fanout {
         Health::of(seats.values().map(|seat| &*seat.pulse), self.clock.uptime())
     }
 
-    fn share(&self) -> MutexGuard<'_, Option<BTreeMap<Partition, Seat>>> {
+    fn share(&self) -> MutexGuard<'_, Option<BTreeMap<Partition, Running>>> {
         self.share.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -31,9 +31,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
 pub use crate::admission::{Proxy, Rate};
-pub use crate::config::{AdmissionSettings, Settings};
+pub use crate::config::{AdmissionSettings, FanoutLimits, Settings};
 use crate::fanout::Fanout;
-pub use crate::fanout::FanoutLimits;
 use crate::ingest::{Ingest, Seats};
 
 /// One publisher: its HTTP interface and its fan-out.
@@ -64,7 +63,7 @@ impl Publisher {
         let ingest = Ingest::new(stores.clone(), clock.clone(), &settings);
         let members_seats = Seats::new(limits::MEMBERS_INFLIGHT_REQUESTS_MAX, 0);
         let letters_seats = Seats::new(limits::LETTERS_INFLIGHT_REQUESTS_MAX, 0);
-        let fanout = Fanout::new(stores.clone(), clock.clone(), settings.slice);
+        let fanout = Fanout::new(stores.clone(), clock.clone(), settings.fanout);
         Self { app: Arc::new(App { stores, clock, map, admission, ingest, members_seats, letters_seats, fanout }) }
     }
 

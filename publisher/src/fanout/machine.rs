@@ -20,8 +20,9 @@ use peal_store::status::{Claim, Origin, Status};
 use super::agenda::{Agenda, Busy, Entry};
 use super::checkpoint::{Checkpoint, Open};
 use super::letter::{self, Letter};
-use super::slice::{FanoutLimits, Sealed, Slice};
+use super::slice::{Sealed, Slice};
 use super::work::{Active, Expansion, Reading, Work};
+use crate::config::FanoutLimits;
 use crate::status;
 
 /// What to do next.
@@ -103,7 +104,7 @@ enum State {
 impl Machine {
     /// The fan-out of one partition of the events, to the notifications' `partitions`.
     pub(crate) fn new(partition: Partition, partitions: u32, limits: FanoutLimits) -> Self {
-        let limits = limits.at_least_one();
+        let limits = limits.within_a_checkpoint();
         Self {
             partition,
             partitions,
@@ -183,11 +184,12 @@ impl Machine {
     /// No event has come for a long time: the commit is written again, so that the log does not forget it.
     pub(crate) fn handle_quiet(&mut self) {
         let State::Reading { .. } = self.take() else { return };
-        if !self.is_resuming() && self.read_to != self.resumed.read_from() {
-            return self.write();
-        }
-        // As it was found: what it names was not looked at.
-        self.state = State::Sealed { records: Vec::new(), commit: self.resumed.commit(), statuses: Vec::new() };
+        self.state = if self.is_resuming() || self.read_to == self.resumed.read_from() {
+            // As it was found: what it names was not looked at.
+            State::Sealed { records: Vec::new(), commit: self.resumed.commit(), statuses: Vec::new() }
+        } else {
+            self.seal()
+        };
     }
 
     /// Whether the copies count, in the order they were named.
@@ -390,10 +392,6 @@ impl Machine {
         let mut open: Vec<_> = self.active.iter().map(Active::open).chain(self.agenda.open()).collect();
         open.sort_unstable_by_key(|open| open.offset);
         (self.agenda.reach(), open)
-    }
-
-    fn write(&mut self) {
-        self.state = self.seal();
     }
 
     /// Takes the slice, to be written.

@@ -15,7 +15,7 @@ use peal_store::status::{Claim, Origin, State, Status};
 use proptest::prelude::*;
 
 use super::machine::{Effect, Machine};
-use super::slice::FanoutLimits;
+use crate::config::FanoutLimits;
 
 const PARTITION: Partition = Partition::new(3);
 const PARTITIONS: u32 = 12;

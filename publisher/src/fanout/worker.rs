@@ -20,7 +20,7 @@ use super::feed::Feed;
 use super::letter::Letter;
 use super::machine::{Effect, Machine};
 use super::pulse::{Beat, Pulse};
-use super::slice::FanoutLimits;
+use crate::config::FanoutLimits;
 use crate::limits::{COMMIT_AGE_MAX, FENCED_AGAIN, FENCED_PAUSE, SLICE_TURN_MAX};
 
 /// The fan-out of one partition.
