@@ -6,6 +6,7 @@
 mod calls;
 mod handle;
 mod meters;
+mod poison;
 mod takeover;
 
 use std::collections::HashMap;
@@ -15,12 +16,10 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use metrics::counter;
-use peal_proto::shard::partition_of;
-use peal_proto::{CloseCode, DeadLetter, NodeId, Partition, Timestamp, Topic, UserId};
+use peal_proto::{CloseCode, DeadLetter, NodeId, Partition, Timestamp, Topic};
 use peal_serve::Clock;
 use peal_store::log::{Headers, NewRecord, Reader, Record};
 use peal_store::{StoreError, Stores};
-use serde::de::IgnoredAny;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +28,7 @@ use self::calls::Call;
 use self::handle::Shared;
 pub(crate) use self::handle::{Health, ShardHandle};
 use self::meters::Meters;
+use self::poison::{Poison, recipient};
 use crate::core::{Core, Frame, Input, Output, SessionId};
 use crate::limits::{DRAIN_TIMEOUT, Limits, REPORTS_MAX, REPORTS_PER_TURN};
 use crate::session::{Batch, Mailbox, Report};
@@ -242,14 +242,14 @@ impl Shard {
         let partitions = self.stores.log.partitions();
         for record in records {
             let offset = record.offset;
-            let input = match notification(&record, self.partition, partitions) {
+            let input = match recipient(&record, self.partition, partitions) {
                 Ok(_) if record.headers.canary => Input::Skipped { offset },
                 Ok(user) => {
                     let Record { headers, value, .. } = record;
                     Input::Record { offset, user, expires: headers.expires, value }
                 }
-                Err(reason) => {
-                    if !self.dead_letter(&record, reason, stop).await {
+                Err(poison) => {
+                    if !self.dead_letter(&record, &poison, stop).await {
                         return;
                     }
                     Input::Skipped { offset }
@@ -260,17 +260,18 @@ impl Shard {
     }
 
     /// Keeps a record that is no notification, with the reason; whether it is kept, and not the node stopped.
-    async fn dead_letter(&mut self, record: &Record, reason: String, stop: &CancellationToken) -> bool {
+    async fn dead_letter(&mut self, record: &Record, poison: &Poison, stop: &CancellationToken) -> bool {
         let &Record { offset, key, .. } = record;
         let partition = self.partition;
         tracing::warn!(
             partition = partition.get(),
             offset = offset.get(),
-            reason,
+            %poison,
             "a poison record goes to the dead letters"
         );
-        counter!("peal_dead_letters_total", "topic" => Topic::Notifications.name()).increment(1);
-        let letter = DeadLetter::new(reason, Topic::Notifications, partition, offset, key, &record.value).to_json();
+        let topic = Topic::Notifications;
+        counter!("peal_dead_letters_total", "topic" => topic.name(), "reason" => poison.name()).increment(1);
+        let letter = DeadLetter::new(poison.to_string(), topic, partition, offset, key, &record.value).to_json();
         loop {
             let key = key.unwrap_or_default();
             let record = NewRecord { partition, key, headers: Headers::default(), value: letter.clone().into() };
@@ -391,26 +392,5 @@ async fn next_batch(reader: &mut Option<Box<dyn Reader>>) -> Result<Vec<Record>,
     match reader {
         Some(reader) => reader.next().await,
         None => std::future::pending().await,
-    }
-}
-
-/// Whose notification a record is, or why it is none. Another producer may have written it: in another partition than its
-/// user's nobody would ever read it, and a client that is sent what is no JSON object closes, comes back, and is sent it
-/// again. So that is looked at, and nothing of the value is kept.
-fn notification(record: &Record, partition: Partition, partitions: u32) -> Result<UserId, String> {
-    let key = record.key.ok_or("its key is not a user")?;
-    let user = UserId::new(key).map_err(|error| format!("its key is not a user: {error}"))?;
-    let home = partition_of(key, partitions);
-    if home != partition {
-        return Err(format!("it is for user {user}, whose partition is {home} of {partitions}, not {partition}"));
-    }
-    if record.headers.canary {
-        return Ok(user);
-    }
-    let value = std::str::from_utf8(&record.value).map_err(|error| format!("its value is not UTF-8: {error}"))?;
-    match serde_json::from_str::<IgnoredAny>(value) {
-        Ok(IgnoredAny) if value.trim_ascii_start().starts_with('{') => Ok(user),
-        Ok(IgnoredAny) => Err("its value is not a JSON object".to_owned()),
-        Err(error) => Err(format!("its value is not a JSON object: {error}")),
     }
 }

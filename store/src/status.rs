@@ -1,6 +1,7 @@
 //! Event status: how far each event is, and which copy of it counts.
 //!
-//! Can be made again from the log; kept for at least 24 hours, which is also how long a repeated event id is recognised.
+//! Can be made again from the log; kept for 48 hours unless the settings of the store say otherwise, and at least for 24. So
+//! long a repeated event id is recognised.
 
 #[cfg(feature = "embedded")]
 pub(crate) mod embedded;

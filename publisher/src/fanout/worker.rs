@@ -220,7 +220,8 @@ impl Worker {
         self.stores.log.append(Topic::DeadLetters, vec![record]).await?;
         let partition = self.partition;
         tracing::error!(%partition, %offset, %poison, "a record of the events log is no event; it is a dead letter now");
-        metrics::counter!("peal_dead_letters_total", "reason" => poison.name()).increment(1);
+        let topic = Topic::Events.name();
+        metrics::counter!("peal_dead_letters_total", "topic" => topic, "reason" => poison.name()).increment(1);
         self.machine.handle_buried();
         Ok(())
     }
