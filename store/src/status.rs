@@ -78,6 +78,9 @@ pub trait Statuses: Send + Sync + 'static {
     /// duplicate is counted in the status.
     async fn claim(&self, event: &EventId, origin: Origin, now: Timestamp) -> Result<Claim, StoreError>;
 
+    /// Takes back the claim of this copy, if it has it: the next one that claims the event counts.
+    async fn release(&self, event: &EventId, origin: Origin) -> Result<(), StoreError>;
+
     /// Replaces the status; the number of duplicates stays what the store counted.
     async fn update(&self, status: Status) -> Result<(), StoreError>;
 

@@ -23,22 +23,38 @@ redis.call('HSET', KEYS[1], 'o', ARGV[1])
 redis.call('EXPIRE', KEYS[1], ARGV[2])
 return 1";
 
+const RELEASE: &str = "
+if redis.call('HGET', KEYS[1], 'o') == ARGV[1] then redis.call('HDEL', KEYS[1], 'o') end
+return 1";
+
 /// The statuses in a Redis.
 pub(crate) struct RedisStatuses {
     connection: Connection,
     age_max: Duration,
     accept: Script,
     claim: Script,
+    release: Script,
 }
 
 impl RedisStatuses {
     pub(crate) fn new(connection: Connection, age_max: Duration) -> Self {
-        Self { connection, age_max, accept: Script::new(ACCEPT), claim: Script::new(CLAIM) }
+        Self {
+            connection,
+            age_max,
+            accept: Script::new(ACCEPT),
+            claim: Script::new(CLAIM),
+            release: Script::new(RELEASE),
+        }
     }
 
     fn encode(&self, status: &Status) -> Result<Vec<u8>, StoreError> {
         serde_json::to_vec(status).map_err(|error| self.connection.damaged(error))
     }
+}
+
+/// A copy, as its claim is kept.
+fn word(origin: Origin) -> String {
+    format!("{}:{}", origin.partition, origin.offset)
 }
 
 #[async_trait]
@@ -51,9 +67,15 @@ impl Statuses for RedisStatuses {
 
     async fn claim(&self, event: &EventId, origin: Origin, _: Timestamp) -> Result<Claim, StoreError> {
         let mut call = self.claim.on(&[&event_key(event)]);
-        call.arg(format!("{}:{}", origin.partition, origin.offset)).arg(self.age_max.as_secs());
+        call.arg(word(origin)).arg(self.age_max.as_secs());
         let ours: bool = self.connection.call(&self.claim, &call).await?;
         Ok(if ours { Claim::Ours } else { Claim::Duplicate })
+    }
+
+    async fn release(&self, event: &EventId, origin: Origin) -> Result<(), StoreError> {
+        let mut call = self.release.on(&[&event_key(event)]);
+        call.arg(word(origin));
+        self.connection.call(&self.release, &call).await
     }
 
     async fn update(&self, status: Status) -> Result<(), StoreError> {

@@ -26,6 +26,12 @@ impl Model {
         Claim::Duplicate
     }
 
+    fn release(&mut self, event: &EventId, origin: Origin) {
+        if self.claims.get(event) == Some(&origin) {
+            self.claims.remove(event);
+        }
+    }
+
     fn get(&self, event: &EventId) -> Option<Status> {
         let duplicates = self.duplicates.get(event).copied().unwrap_or_default();
         self.statuses.get(event).map(|status| Status { duplicates, ..status.clone() })
@@ -43,6 +49,10 @@ impl Statuses for Handle<Model> {
 
     async fn claim(&self, event: &EventId, origin: Origin, _: Timestamp) -> Result<Claim, StoreError> {
         self.call(|model| model.claim(event, origin)).await
+    }
+
+    async fn release(&self, event: &EventId, origin: Origin) -> Result<(), StoreError> {
+        self.call(|model| model.release(event, origin)).await
     }
 
     async fn update(&self, status: Status) -> Result<(), StoreError> {
