@@ -92,6 +92,10 @@ pub const LARGE_EVENTS_MAX: usize = 4;
 /// waits. Each has up to 17 bytes in the checkpoint.
 pub const HELD_EVENTS_MAX: usize = 28;
 
+/// How soon it is looked again whether members that were lost were put back: a fraction of the minute that their owner has, and
+/// of 12 partitions with [`HELD_EVENTS_MAX`] such events each some hundred looks a second.
+pub const MISSING_RETRY: Duration = Duration::from_secs(2);
+
 /// Slices under way at a time for each core: those that wait grow meanwhile; …
 pub const SLICES_A_CORE: usize = 1;
 

@@ -12,4 +12,5 @@ mod crashes;
 mod dead_letters;
 mod fanout;
 mod http;
+mod lost_members;
 mod outages;
