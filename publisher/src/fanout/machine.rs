@@ -1,9 +1,9 @@
 //! The fan-out of one partition of the events log, as a state machine: what to do next, given what has been done.
 //!
 //! No IO, no clock, no awaits. [`Machine::next`] is told the time and names one effect, its `handle_` call brings the answer.
-//! Asking again before the answer means that it was lost. For all effects but a write that is harmless: they are named again. A write whose
-//! answer is lost is a crash that we survived: the machine forgets everything and begins at the commit, which says whether
-//! the slice is there. So there is one way to recover, and it is the ordinary way to start.
+//! Asking again before the answer means that it was lost. For all effects but a write that is harmless: they are named again. A
+//! write whose answer is lost is a crash that we survived: the machine forgets everything and begins at the commit, which
+//! says whether the slice is there. So there is one way to recover, and it is the ordinary way to start.
 //!
 //! Events take turns. An event that is not told after a page of members and a part of a slice is one of a few that are under
 //! way, and each of them has a turn in every round, as the new ones together have; so what few members a small event has

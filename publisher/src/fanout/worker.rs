@@ -142,9 +142,7 @@ impl Worker {
                 self.stores.members.add(community, vec![user]).await?;
                 self.machine.handle_joined();
             }
-            Effect::Scan { community, from } => {
-                self.scan(community, from).await?;
-            }
+            Effect::Scan { community, from } => self.scan(community, from).await?,
             Effect::Write { records, commit } => self.write(records, commit).await?,
             Effect::Report { statuses, again } => self.report(statuses, again).await?,
             Effect::Bury(letter) => self.bury(letter).await?,
@@ -160,9 +158,7 @@ impl Worker {
                 metrics::counter!("peal_fanout_set_aside_total").increment(1);
                 self.machine.handle_missing();
             }
-            Err(error @ (StoreError::Unavailable { .. } | StoreError::Fenced { .. } | StoreError::Damaged { .. })) => {
-                return Err(error);
-            }
+            Err(error) => return Err(error),
         }
         Ok(())
     }
