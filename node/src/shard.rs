@@ -7,6 +7,7 @@ mod calls;
 mod handle;
 mod meters;
 mod notification;
+mod poison;
 mod receipts;
 mod takeover;
 
@@ -30,6 +31,7 @@ use self::handle::Shared;
 pub(crate) use self::handle::{Health, ShardHandle};
 use self::meters::Meters;
 use self::notification::{Addressed, Reading};
+use self::poison::Poison;
 use crate::core::{Core, Frame, Input, Output, SessionId};
 use crate::limits::{DRAIN_TIMEOUT, Limits, REPORTS_MAX, REPORTS_PER_TURN};
 use crate::session::{Batch, Mailbox, Report};
@@ -252,8 +254,8 @@ impl Shard {
                     let Record { headers, value, .. } = record;
                     Input::Record { offset, user, event, expires: headers.expires, value }
                 }
-                Err(reason) => {
-                    if !self.dead_letter(&record, reason, stop).await {
+                Err(poison) => {
+                    if !self.dead_letter(&record, &poison, stop).await {
                         return;
                     }
                     Input::Skipped { offset }
@@ -264,17 +266,18 @@ impl Shard {
     }
 
     /// Keeps a record that is no notification, with the reason; whether it is kept, and not the node stopped.
-    async fn dead_letter(&mut self, record: &Record, reason: String, stop: &CancellationToken) -> bool {
+    async fn dead_letter(&mut self, record: &Record, poison: &Poison, stop: &CancellationToken) -> bool {
         let &Record { offset, key, .. } = record;
         let partition = self.partition;
         tracing::warn!(
             partition = partition.get(),
             offset = offset.get(),
-            reason,
+            %poison,
             "a poison record goes to the dead letters"
         );
-        counter!("peal_dead_letters_total", "topic" => Topic::Notifications.name()).increment(1);
-        let letter = DeadLetter::new(reason, Topic::Notifications, partition, offset, key, &record.value).to_json();
+        let topic = Topic::Notifications;
+        counter!("peal_dead_letters_total", "topic" => topic.name(), "reason" => poison.name()).increment(1);
+        let letter = DeadLetter::new(poison.to_string(), topic, partition, offset, key, &record.value).to_json();
         loop {
             let key = key.unwrap_or_default();
             let record = NewRecord { partition, key, headers: Headers::default(), value: letter.clone().into() };

@@ -444,6 +444,11 @@ async fn a_record_that_is_no_notification_goes_to_the_dead_letters_and_blocks_no
     assert!(reasons[0].contains("its key is not a user") && reasons[1].contains("its value is not UTF-8"));
     assert!(reasons[2].contains("it is for user 3, whose partition is 3 of"), "{}", reasons[2]);
     assert!(reasons[3..].iter().all(|reason| reason.contains("its value is not a JSON object")), "{reasons:?}");
+    let metrics = bench.get("/metrics").await;
+    for reason in ["key", "partition", "not-utf-8", "not-an-object"] {
+        let counted = format!(r#"peal_dead_letters_total{{topic="peal.notifications",reason="{reason}"}}"#);
+        assert!(metrics.contains(&counted), "{metrics}");
+    }
 }
 
 #[tokio::test]

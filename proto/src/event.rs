@@ -131,6 +131,15 @@ impl Audience {
         }
     }
 
+    /// The community, unless it is one user.
+    #[must_use]
+    pub const fn community(self) -> Option<CommunityId> {
+        match self {
+            Self::Community(community) => Some(community),
+            Self::User(_) => None,
+        }
+    }
+
     /// The key of its records in the events log.
     #[must_use]
     pub const fn key(self) -> u64 {

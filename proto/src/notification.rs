@@ -5,7 +5,7 @@
 
 use std::io::Write;
 
-use crate::event::{Audience, Event};
+use crate::event::Event;
 use crate::id::UserId;
 
 /// The notification of one event, all but its user.
@@ -22,10 +22,8 @@ impl Template {
         let Event { event: id, kind, audience, at, data, .. } = event;
         // Ids and kinds are of characters that JSON need not escape; data is JSON already.
         let head = format!(r#"{{"id":"{id}:"#);
-        let community = match audience {
-            Audience::Community(community) => format!(r#""community":{community},"#),
-            Audience::User(_) => String::new(),
-        };
+        let community =
+            audience.community().map(|community| format!(r#""community":{community},"#)).unwrap_or_default();
         let tail = format!(r#"","event":"{id}","kind":"{kind}",{community}"at":"{at}","data":{}}}"#, data.get());
         Self { head: head.into_bytes(), tail: tail.into_bytes() }
     }
@@ -48,7 +46,7 @@ impl Template {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::EventRequest;
+    use crate::event::{Audience, EventRequest};
     use crate::id::CommunityId;
     use crate::time::Timestamp;
 

@@ -1,7 +1,6 @@
 //! What can be set about a publisher. Where the values come from is its caller's business.
 
 use crate::admission::{Proxy, Rate};
-use crate::fanout::FanoutLimits;
 use crate::limits;
 
 /// The settings of one publisher.
@@ -15,8 +14,8 @@ pub struct Settings {
     pub inflight_requests_max: usize,
     /// Bytes of events on their way into the log; beyond it they are asked to come back.
     pub inflight_bytes_max: usize,
-    /// When a slice of notifications is full.
-    pub slice: FanoutLimits,
+    /// How much is told together, and how many events are under way.
+    pub fanout: FanoutLimits,
 }
 
 /// How many events a second are let in. Each publisher counts for itself.
@@ -49,7 +48,52 @@ impl Default for Settings {
             rate_keys_max: limits::RATE_KEYS_MAX,
             inflight_requests_max: limits::INFLIGHT_REQUESTS_MAX,
             inflight_bytes_max: limits::INFLIGHT_BYTES_MAX,
-            slice: FanoutLimits::default(),
+            fanout: FanoutLimits::default(),
         }
+    }
+}
+
+/// When a slice of notifications is full, and how many events are under way; each at least 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FanoutLimits {
+    /// Notifications of a slice.
+    pub notifications_max: usize,
+    /// Bytes of notifications of a slice; the notification that passes it is the last.
+    pub bytes_max: usize,
+    /// Events that a slice is the last of.
+    pub events_max: usize,
+    /// Events of many members that are told in turn, on each partition; at most 4, or the checkpoint would not fit.
+    pub large_max: usize,
+    /// Events that wait for others of their community while those behind them go ahead; at most 28.
+    pub held_max: usize,
+}
+
+impl Default for FanoutLimits {
+    fn default() -> Self {
+        Self {
+            notifications_max: limits::SLICE_NOTIFICATIONS_MAX,
+            bytes_max: limits::SLICE_BYTES_MAX,
+            events_max: limits::SLICE_EVENTS_MAX,
+            large_max: limits::LARGE_EVENTS_MAX,
+            held_max: limits::HELD_EVENTS_MAX,
+        }
+    }
+}
+
+impl FanoutLimits {
+    /// At least one of each, and no more events open than a checkpoint holds.
+    pub(crate) fn within_a_checkpoint(self) -> Self {
+        Self {
+            notifications_max: self.notifications_max.max(1),
+            bytes_max: self.bytes_max.max(1),
+            events_max: self.events_max.max(1),
+            large_max: self.large_max.clamp(1, limits::LARGE_EVENTS_MAX),
+            held_max: self.held_max.clamp(1, limits::HELD_EVENTS_MAX),
+        }
+    }
+
+    /// Notifications of one event in its turn: so much of a slice is everybody's when all have one.
+    pub(crate) fn turn(&self) -> usize {
+        self.notifications_max.div_ceil(self.large_max + 1)
     }
 }

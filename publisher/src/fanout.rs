@@ -1,8 +1,9 @@
 //! The fan-out: every event to every member of its community, exactly once into the notification log.
 //!
 //! One worker a partition of the events log, each on its own task; the publishers [share](crate::share) the partitions.
-//! [`machine`] is what happens, [`worker`] does it with the stores; [`work`] is one event on its way, [`mod@slice`] what is
-//! written at once, [`checkpoint`] how it goes on after a crash, [`letter`] what becomes of a record that is no event.
+//! [`machine`] is what happens, [`worker`] does it with the stores; [`agenda`] is what waits, [`work`] one event on its way,
+//! [`mod@slice`] what is written at once, [`checkpoint`] how it goes on after a crash, [`letter`] what becomes of a record that
+//! is no event.
 
 mod agenda;
 mod claims;
@@ -28,8 +29,8 @@ use peal_store::Stores;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-pub use self::slice::FanoutLimits;
 use self::worker::Worker;
+use crate::config::FanoutLimits;
 use crate::limits::SLICES_A_CORE;
 use crate::share::{Health, Share};
 

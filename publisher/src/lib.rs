@@ -39,9 +39,8 @@ use tokio_util::sync::CancellationToken;
 use crate::accounts::Accounts;
 use crate::admission::Admission;
 pub use crate::admission::{Proxy, Rate};
-pub use crate::config::{AdmissionSettings, Settings};
+pub use crate::config::{AdmissionSettings, FanoutLimits, Settings};
 use crate::fanout::Fanout;
-pub use crate::fanout::FanoutLimits;
 use crate::ingest::{Ingest, Seats};
 
 /// One publisher: its HTTP interface and its fan-out.
@@ -73,7 +72,7 @@ impl Publisher {
         let ingest = Ingest::new(stores.clone(), clock.clone(), &settings);
         let members_seats = Seats::new(limits::MEMBERS_INFLIGHT_REQUESTS_MAX, 0);
         let letters_seats = Seats::new(limits::LETTERS_INFLIGHT_REQUESTS_MAX, 0);
-        let fanout = Fanout::new(stores.clone(), clock.clone(), settings.slice);
+        let fanout = Fanout::new(stores.clone(), clock.clone(), settings.fanout);
         let accounts = Accounts::new(stores.clone(), clock.clone());
         let app = App { stores, clock, map, admission, ingest, members_seats, letters_seats, fanout, accounts };
         Self { app: Arc::new(app) }

@@ -12,8 +12,10 @@ pub const RATE_KEYS_MAX: usize = 100_000;
 /// How often buckets that are full are forgotten: to look at all of them takes about a millisecond.
 pub const RATE_KEYS_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Events that may be between the head of their request and its answer. What they hold is bounded by their bytes.
-pub const INFLIGHT_REQUESTS_MAX: usize = 1_024;
+/// Events that may be between the head of their request and its answer: 0.8 s of 5,000 a second, twice as long as a disk or a
+/// Kafka is silent now and then. What they hold is bounded by their bytes, but for some 18 KiB that each takes with its
+/// connection.
+pub const INFLIGHT_REQUESTS_MAX: usize = 4_096;
 
 /// Bytes of bodies that are being read and of events on their way into the log: a second's worth for a disk, a tenth for a
 /// network.
@@ -89,6 +91,10 @@ pub const LARGE_EVENTS_MAX: usize = 4;
 /// Events that wait for others of their community while those behind them go ahead, on each partition; beyond it everything
 /// waits. Each has up to 17 bytes in the checkpoint.
 pub const HELD_EVENTS_MAX: usize = 28;
+
+/// How soon it is looked again whether members that were lost were put back: a fraction of the minute that their owner has, and
+/// of 12 partitions with [`HELD_EVENTS_MAX`] such events each some hundred looks a second.
+pub const MISSING_RETRY: Duration = Duration::from_secs(2);
 
 /// Slices under way at a time for each core: those that wait grow meanwhile; …
 pub const SLICES_A_CORE: usize = 1;

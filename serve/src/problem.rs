@@ -57,7 +57,9 @@ impl From<Problem> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable { .. } => Self::unavailable(format!("{error}; try again later"), STORE_RETRY_AFTER),
+            StoreError::Unavailable { .. } | StoreError::Missing { .. } => {
+                Self::unavailable(format!("{error}; try again later"), STORE_RETRY_AFTER)
+            }
             StoreError::Fenced { .. } | StoreError::Damaged { .. } => {
                 tracing::error!(%error, "a request met a store that a person must look at");
                 Self::new(ProblemKind::Internal, "a store failed; its reason is in the log of this process")

@@ -211,7 +211,7 @@ async fn open_log(kafka: &KafkaArgs) -> Result<Arc<dyn Log>, Fault> {
 }
 
 fn may_pass(error: &StoreError) -> bool {
-    matches!(error, StoreError::Unavailable { .. })
+    matches!(error, StoreError::Unavailable { .. } | StoreError::Missing { .. })
 }
 
 fn report(concern: &Concern) {

@@ -70,6 +70,15 @@ pub enum StoreError {
         /// Why, for a person.
         reason: String,
     },
+    /// What is asked for is not there and may have been lost: whoever owns it has some time to put it back. Only this is
+    /// missing, and the store itself is there.
+    #[error("the {store} has lost something: {reason}")]
+    Missing {
+        /// Which store.
+        store: &'static str,
+        /// What, and how long it is waited for.
+        reason: String,
+    },
     /// Another process has taken this one's place; stop writing.
     #[error("{writer} was taken over by a newer writer")]
     Fenced {

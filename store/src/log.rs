@@ -138,3 +138,13 @@ pub trait Reader: Send + 'static {
     /// taken nothing.
     async fn next(&mut self) -> Result<Vec<Record>, StoreError>;
 }
+
+/// Why a topic of a log of so many partitions has not this one, if it has not.
+#[cfg(any(feature = "embedded", feature = "kafka", feature = "simulated"))]
+pub(crate) fn check_partition(topic: Topic, partition: Partition, of: u32) -> Result<(), String> {
+    let partitions = topic.partitions(of);
+    if partition.get() < partitions {
+        return Ok(());
+    }
+    Err(format!("{topic} has no partition {partition} of {partitions}"))
+}

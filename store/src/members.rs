@@ -10,7 +10,7 @@ pub(crate) mod redis;
 pub(crate) mod simulated;
 
 use async_trait::async_trait;
-use peal_proto::{CommunityId, UserId};
+use peal_proto::{CommunityId, Timestamp, UserId};
 
 use crate::StoreError;
 
@@ -39,6 +39,9 @@ pub struct MembersPage {
     pub users: Vec<UserId>,
     /// Where to go on; `None` at the end.
     pub next: Option<ScanCursor>,
+    /// Of a community without members in a store that once lost everything: since when it is known that it has none. What
+    /// happened before may have had members to be told, who were lost and not put back.
+    pub none_since: Option<Timestamp>,
 }
 
 /// The most users in one page, one `add` or one `remove`.
@@ -54,7 +57,8 @@ pub trait Members: Send + Sync + 'static {
     async fn remove(&self, community: CommunityId, users: Vec<UserId>) -> Result<u64, StoreError>;
 
     /// Every user who is a member from the start of a scan to its end is given at least once. A community whose members may
-    /// have been lost is [`StoreError::Unavailable`], and never one without members.
+    /// have been lost is [`StoreError::Missing`] as long as their owner has time to put them back, and then one without
+    /// members, [since](MembersPage::none_since) then.
     async fn scan(&self, community: CommunityId, from: Option<ScanCursor>) -> Result<MembersPage, StoreError>;
 
     /// How many members there are.

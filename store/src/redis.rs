@@ -194,6 +194,11 @@ impl Connection {
         unavailable(self.store, reason)
     }
 
+    /// Lost, and not put back yet.
+    pub(crate) fn missing(&self, reason: String) -> StoreError {
+        StoreError::Missing { store: self.store, reason }
+    }
+
     /// What Redis answered makes no sense.
     pub(crate) fn damaged(&self, reason: impl ToString) -> StoreError {
         StoreError::Damaged { store: self.store, reason: reason.to_string() }

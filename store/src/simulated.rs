@@ -10,7 +10,7 @@ mod gate;
 use std::sync::Arc;
 use std::time::Duration;
 
-use peal_proto::{Partition, Position, Topic};
+use peal_proto::{Partition, Position, Timestamp, Topic};
 
 pub use gate::Outage;
 pub(crate) use gate::{Fate, Handle};
@@ -134,6 +134,17 @@ impl Simulation {
     /// Every community has no members any more.
     pub fn wipe_members(&self) {
         self.members.with(members::simulated::Model::wipe);
+    }
+
+    /// The same, and the store knows it: communities without members are [`Missing`](crate::StoreError::Missing) until they
+    /// are put back or [given up](Self::give_members_up).
+    pub fn lose_members(&self) {
+        self.members.with(members::simulated::Model::lose);
+    }
+
+    /// Members that were lost and not put back until `at` are waited for no longer.
+    pub fn give_members_up(&self, at: Timestamp) {
+        self.members.with(|members| members.give_up(at));
     }
 
     /// No event has a status or a claim any more.

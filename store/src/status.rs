@@ -1,7 +1,8 @@
 //! Event status: how far each event is, which copy of it counts, and the parts of its account.
 //!
-//! Can be made again from the log; kept for at least 24 hours, which is also how long a repeated event id is recognised.
-//! What stands in a part is the business of whoever keeps accounts.
+//! Can be made again from the log; kept for 48 hours unless the settings of the store say otherwise, and at least for 24. So
+//! long a repeated event id is recognised; an account is kept for as long as something may be parked. What stands in a part is
+//! the business of whoever keeps accounts.
 
 #[cfg(feature = "embedded")]
 pub(crate) mod embedded;
@@ -125,6 +126,9 @@ pub trait Statuses: Send + Sync + 'static {
     /// Claims the event for one copy of it. Durable no later than whatever is appended to the log after the answer. A
     /// duplicate is counted in the status.
     async fn claim(&self, event: &EventId, origin: Origin, now: Timestamp) -> Result<Claim, StoreError>;
+
+    /// Takes back the claim of this copy, if it has it: the next one that claims the event counts.
+    async fn release(&self, event: &EventId, origin: Origin) -> Result<(), StoreError>;
 
     /// Replaces the status; the number of duplicates stays what the store counted.
     async fn update(&self, status: Status) -> Result<(), StoreError>;

@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use peal_proto::limits::EVENT_BYTES_MAX;
+use peal_serve::Pieces;
 use tokio::sync::mpsc;
 
 use crate::limits::{INPUT_BYTES_READ, INPUT_READS_AHEAD};
@@ -31,8 +32,7 @@ pub(super) struct Lines {
     /// Not looked at yet.
     chunk: Bytes,
     /// The begun line's earlier bytes.
-    begun: BytesMut,
-    too_large: bool,
+    begun: Pieces,
     /// Of the last line.
     number: u64,
     unfit: u64,
@@ -62,7 +62,7 @@ impl Lines {
                 }
             }
         });
-        Self { chunks: receiver, chunk: Bytes::new(), begun: BytesMut::new(), too_large: false, number: 0, unfit: 0 }
+        Self { chunks: receiver, chunk: Bytes::new(), begun: Pieces::new(EVENT_BYTES_MAX), number: 0, unfit: 0 }
     }
 
     /// Of the last line that was read.
@@ -86,10 +86,10 @@ impl Lines {
                 }
             }
             let rest = std::mem::take(&mut self.chunk);
-            self.keep(&rest);
+            self.begun.keep(&rest);
             match self.chunks.recv().await {
                 Some(chunk) => self.chunk = chunk?,
-                None if self.begun.is_empty() && !self.too_large => return Ok(None),
+                None if self.begun.is_empty() => return Ok(None),
                 None => {
                     if let Some(line) = self.finish(&Bytes::new()) {
                         return Ok(Some(line));
@@ -99,24 +99,13 @@ impl Lines {
         }
     }
 
-    fn keep(&mut self, part: &Bytes) {
-        self.too_large |= self.begun.len() + part.len() > EVENT_BYTES_MAX;
-        if self.too_large {
-            self.begun = BytesMut::new();
-        } else {
-            self.begun.extend_from_slice(part);
-        }
-    }
-
     /// Nothing if the line is empty or can't be sent.
     fn finish(&mut self, last: &Bytes) -> Option<Line> {
-        self.keep(last);
         self.number += 1;
-        let text = std::mem::take(&mut self.begun).freeze();
-        if std::mem::take(&mut self.too_large) {
+        let Some(text) = self.begun.finish(last) else {
             self.refuse(&format!("an item may have at most {EVENT_BYTES_MAX} bytes"));
             return None;
-        }
+        };
         let item = text.slice_ref(text.trim_ascii());
         if item.first()? == &b'[' {
             // The publisher would take the whole batch for one array.

@@ -62,7 +62,7 @@ pub(crate) struct Layout {
     pub(crate) devices: Vec<Plan>,
     pub(crate) retention: Retention,
     pub(crate) limits: Limits,
-    pub(crate) slice: FanoutLimits,
+    pub(crate) fanout: FanoutLimits,
     pub(crate) latency_max: Duration,
     /// Every call of a store takes up to twice this long, when nothing is wrong.
     pub(crate) store_delay_max: Duration,
@@ -160,7 +160,7 @@ impl Layout {
             devices: (0..users).map(|number| Plan { habits: habits(number), host: 0, late: false }).collect(),
             retention: Retention::default(),
             limits: Limits { heartbeat: Duration::from_secs(3), ..Limits::default() },
-            slice: FanoutLimits::default(),
+            fanout: FanoutLimits::default(),
             latency_max: Duration::from_millis(5),
             store_delay_max: Duration::ZERO,
             segment_bytes_max: 4_096,

@@ -13,6 +13,8 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::poison::Poison;
+
 /// What is known of a record without its value.
 #[derive(Debug)]
 pub(super) struct Addressed {
@@ -34,19 +36,21 @@ impl Reading {
         Self { partition, partitions, last: None }
     }
 
-    pub(super) fn look_at(&mut self, record: &Record) -> Result<Addressed, String> {
-        let key = record.key.ok_or("its key is not a user")?;
-        let user = UserId::new(key).map_err(|error| format!("its key is not a user: {error}"))?;
-        let (home, of) = (partition_of(key, self.partitions), self.partitions);
-        if home != self.partition {
-            return Err(format!("it is for user {user}, whose partition is {home} of {of}, not {}", self.partition));
+    pub(super) fn look_at(&mut self, record: &Record) -> Result<Addressed, Poison> {
+        let Self { partition, partitions, .. } = *self;
+        let key = record.key.ok_or_else(|| Poison::Key { reason: "it is no number".to_owned() })?;
+        let user = UserId::new(key).map_err(|error| Poison::Key { reason: error.to_string() })?;
+        let home = partition_of(key, partitions);
+        if home != partition {
+            return Err(Poison::Partition { user, home, partitions, partition });
         }
         if record.headers.canary {
             return Ok(Addressed { user, event: None });
         }
-        let value = std::str::from_utf8(&record.value).map_err(|error| format!("its value is not UTF-8: {error}"))?;
-        let Object { event } =
-            serde_json::from_str(value).map_err(|error| format!("its value is not a JSON object: {error}"))?;
+        let value =
+            std::str::from_utf8(&record.value).map_err(|error| Poison::NotUtf8 { reason: error.to_string() })?;
+        let not_an_object = |error: serde_json::Error| Poison::NotAnObject { reason: error.to_string() };
+        let Object { event } = serde_json::from_str(value).map_err(not_an_object)?;
         Ok(Addressed { user, event: event.and_then(|id| self.event(id)) })
     }
 
@@ -121,7 +125,7 @@ mod tests {
         let mut reading = Reading::new(Partition::new(2), 4);
         let (offset, headers) = (Offset::new(0), Headers::default());
         let record = Record { offset, key: Some(42), headers, value: value.into() };
-        let addressed = reading.look_at(&record)?;
+        let addressed = reading.look_at(&record).map_err(|poison| poison.to_string())?;
         Ok(addressed.event.map(|event| event.to_string()))
     }
 

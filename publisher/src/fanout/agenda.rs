@@ -1,11 +1,12 @@
 //! What was read and is not begun: which event is next, and which are open.
 //!
 //! Events of one community are told one after the other. So an event whose community is being told is held back, and those
-//! behind it go ahead. No IO; how an event is told is the [machine's](super::machine) business.
+//! behind it go ahead; as they do of one whose members were lost, until they are put back. No IO; how an event is told is the [machine's](super::machine) business.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
-use peal_proto::{Audience, CommunityId, Offset, Position};
+use peal_proto::{CommunityId, Offset, Position};
 use peal_store::log::Record;
 
 use super::checkpoint::{Checkpoint, Open, Part};
@@ -39,11 +40,21 @@ impl Entry {
     }
 }
 
-/// An event that waits for others.
+/// An event that waits, at least for those before it of its community.
 struct Held {
     work: Box<Work>,
-    /// It has many members: it also waits until fewer such events are being told.
-    is_large: bool,
+    why: Why,
+}
+
+/// What an event waits for beside others of its community.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// Nothing.
+    Turn,
+    /// It has many members: until fewer such events are being told.
+    Large,
+    /// Its members were lost: until then, when it is looked whether they were put back.
+    Missing { again_at: Duration },
 }
 
 /// What is to be told, in the order of the log as far as that matters.
@@ -63,6 +74,18 @@ pub(super) struct Busy<'a> {
     pub(super) communities: &'a [CommunityId],
     /// No more events with many members.
     pub(super) is_large_full: bool,
+    /// What time it is.
+    pub(super) now: Duration,
+}
+
+impl Busy<'_> {
+    fn lets(&self, why: Why) -> bool {
+        match why {
+            Why::Turn => true,
+            Why::Large => !self.is_large_full,
+            Why::Missing { again_at } => again_at <= self.now,
+        }
+    }
 }
 
 impl Agenda {
@@ -107,10 +130,19 @@ impl Agenda {
         self.found.get(&offset).copied()
     }
 
-    /// Holds back an event that turned out to have many members.
-    pub(super) fn hold_large(&mut self, work: Box<Work>) {
+    /// Holds back an event that could not be told when its turn had come.
+    pub(super) fn hold(&mut self, work: Box<Work>, why: Why) {
         let place = self.held.partition_point(|held| held.work.offset < work.offset);
-        self.held.insert(place, Held { work, is_large: true });
+        self.held.insert(place, Held { work, why });
+    }
+
+    /// When it is looked again whether lost members were put back.
+    pub(super) fn again_at(&self) -> Option<Duration> {
+        let again_at = |held: &Held| match held.why {
+            Why::Turn | Why::Large => None,
+            Why::Missing { again_at } => Some(again_at),
+        };
+        self.held.iter().filter_map(again_at).min()
     }
 
     /// The next that can begin.
@@ -120,22 +152,23 @@ impl Agenda {
             let held = &self.held[place];
             let community = held.work.community();
             let waits = community.is_some_and(|community| waiting.contains(&community));
-            let is_next = !waits && (!held.is_large || !busy.is_large_full);
-            if is_next {
+            if !waits && busy.lets(held.why) {
                 return self.held.remove(place).map(|held| Entry::Event(held.work));
             }
             waiting.extend(community);
         }
         while let Some(entry) = self.entries.front() {
             let waits = entry.community().is_some_and(|community| waiting.contains(&community));
-            if waits && self.held.len() >= self.held_max {
+            // One that can begin may have to be held back all the same: there is room for it beyond the others.
+            let held_max = if waits { self.held_max } else { self.held_max + 1 };
+            if entry.community().is_some() && self.held.len() >= held_max {
                 return None;
             }
             let entry = self.entries.pop_front()?;
             self.reach = self.reach.max(Position::behind(entry.offset()));
             self.found.remove(&entry.offset());
             match entry {
-                Entry::Event(work) if waits => self.held.push_back(Held { work, is_large: false }),
+                Entry::Event(work) if waits => self.held.push_back(Held { work, why: Why::Turn }),
                 entry @ (Entry::Event(_) | Entry::Duplicate(_) | Entry::Poison(_)) => return Some(entry),
             }
         }
@@ -146,15 +179,5 @@ impl Agenda {
     pub(super) fn open(&self) -> impl Iterator<Item = Open> + '_ {
         let held = self.held.iter().map(|held| held.work.open());
         held.chain(self.found.iter().map(|(offset, part)| Open { offset: *offset, part: *part }))
-    }
-}
-
-impl Work {
-    /// Whose events are told one after the other; an event for one user is told at once.
-    pub(super) fn community(&self) -> Option<CommunityId> {
-        match self.event.audience {
-            Audience::Community(community) => Some(community),
-            Audience::User(_) => None,
-        }
     }
 }

@@ -1,15 +1,17 @@
 //! Records of the events log that can't be told, and the dead letters they become.
 //!
 //! The log is open to other producers, so a record may be anything. Owns what makes it an event; a record that is none is
-//! kept with the reason and never in the way.
+//! kept with the reason and never in the way. So is an event whose members were lost.
 
 use peal_proto::event::EVENT_VERSION;
 use peal_proto::limits::EVENT_RECORD_BYTES_MAX;
-use peal_proto::{Audience, DeadLetter, Event, Offset, Partition, Topic};
+use peal_proto::{Audience, CommunityId, DeadLetter, Event, EventId, Offset, Partition, Topic};
 use peal_store::log::{Headers, NewRecord, Record};
 use serde::Deserialize;
 
-/// Why a record is not an event.
+use super::work::Work;
+
+/// Why a record can't be told.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Poison {
     #[error("it is not an event: {reason}")]
@@ -20,6 +22,16 @@ pub(crate) enum Poison {
     Size { given: usize },
     #[error("its key is {}, but it is for {audience}", or_none(*.key))]
     Key { key: Option<u64>, audience: Audience },
+    #[error("community {community} missing after retries: its members were lost and not put back{}", after(*.published))]
+    Missing { community: CommunityId, published: u64 },
+}
+
+/// Who was told stays told, so nobody is told by another copy.
+fn after(published: u64) -> String {
+    if published == 0 {
+        return String::new();
+    }
+    format!("; {published} of them had been told, and to replay it tells nobody")
 }
 
 fn or_none(key: Option<u64>) -> String {
@@ -34,6 +46,7 @@ impl Poison {
             Self::Version { .. } => "version",
             Self::Size { .. } => "size",
             Self::Key { .. } => "key",
+            Self::Missing { .. } => "missing",
         }
     }
 }
@@ -64,17 +77,36 @@ pub(crate) fn open(record: &Record) -> Result<Event, Poison> {
 pub(crate) struct Letter {
     pub(crate) poison: Poison,
     pub(crate) offset: Offset,
+    /// The event that was claimed for this record and is to be released, so that it is told when it is replayed.
+    pub(crate) claimed: Option<EventId>,
     pub(crate) record: NewRecord,
 }
 
 impl Letter {
     pub(crate) fn of(record: &Record, partition: Partition, poison: Poison) -> Self {
         let &Record { offset, key, ref value, .. } = record;
-        let letter = DeadLetter::new(poison.to_string(), Topic::Events, partition, offset, key, value);
-        let value = letter.to_json().into();
-        let record = NewRecord { partition, key: key.unwrap_or_default(), headers: Headers::default(), value };
-        Self { poison, offset, record }
+        let record = letter(&poison, partition, offset, key, value);
+        Self { poison, offset, claimed: None, record }
     }
+
+    /// Of an event whose community has no members any more.
+    pub(super) fn missing(work: &Work, community: CommunityId, partition: Partition) -> Self {
+        let (offset, published) = (work.offset, work.published());
+        let poison = Poison::Missing { community, published };
+        let record = letter(&poison, partition, offset, Some(community.get()), &work.value);
+        Self { poison, offset, claimed: (published == 0).then(|| work.id()), record }
+    }
+
+    /// It is an event, and there was nobody to tell.
+    pub(super) fn is_lost(&self) -> bool {
+        matches!(self.poison, Poison::Missing { .. })
+    }
+}
+
+fn letter(poison: &Poison, partition: Partition, offset: Offset, key: Option<u64>, value: &[u8]) -> NewRecord {
+    let letter = DeadLetter::new(poison.to_string(), Topic::Events, partition, offset, key, value);
+    let (key, value) = (key.unwrap_or_default(), letter.to_json().into());
+    NewRecord { partition, key, headers: Headers::default(), value }
 }
 
 #[cfg(test)]

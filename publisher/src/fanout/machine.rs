@@ -1,15 +1,16 @@
 //! The fan-out of one partition of the events log, as a state machine: what to do next, given what has been done.
 //!
-//! No IO, no clock, no awaits. [`Machine::next`] names one effect, its `handle_` call brings the answer. Asking again before
-//! the answer means that it was lost. For all effects but a write that is harmless: they are named again. A write whose
-//! answer is lost is a crash that we survived: the machine forgets everything and begins at the commit, which says whether
-//! the slice is there. So there is one way to recover, and it is the ordinary way to start.
+//! No IO, no clock, no awaits. [`Machine::next`] is told the time and names one effect, its `handle_` call brings the answer.
+//! Asking again before the answer means that it was lost. For all effects but a write that is harmless: they are named again. A
+//! write whose answer is lost is a crash that we survived: the machine forgets everything and begins at the commit, which
+//! says whether the slice is there. So there is one way to recover, and it is the ordinary way to start.
 //!
 //! Events take turns. An event that is not told after a page of members and a part of a slice is one of a few that are under
 //! way, and each of them has a turn in every round, as the new ones together have; so what few members a small event has
 //! are told in the next slice, however many are being told of a large one.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use peal_proto::{Audience, CommunityId, EventId, Partition, Position, UserId};
 use peal_store::StoreError;
@@ -17,12 +18,14 @@ use peal_store::log::{Commit, NewRecord, Record};
 use peal_store::members::{MembersPage, ScanCursor};
 use peal_store::status::{Claim, Origin, Status};
 
-use super::agenda::{Agenda, Busy, Entry};
+use super::agenda::{Agenda, Busy, Entry, Why};
 use super::checkpoint::{Checkpoint, Open};
 use super::claims::Claims;
 use super::letter::{self, Letter};
-use super::slice::{FanoutLimits, Sealed, Slice};
+use super::slice::{Sealed, Slice};
 use super::work::{Active, Expansion, Reading, Work};
+use crate::config::FanoutLimits;
+use crate::limits::MISSING_RETRY;
 use crate::status;
 
 /// What to do next.
@@ -31,14 +34,12 @@ pub(crate) enum Effect {
     /// Become the only writer, then read the commit: [`Machine::handle_opened`].
     Open,
     /// Read the events at this position and behind it: [`Machine::handle_records`].
-    Read {
-        from: Position,
-        /// Until there are some; else only what is at hand.
-        waits: bool,
-    },
+    Read { from: Position, wait: Wait },
+    /// Do nothing until then.
+    Rest { until: Duration },
     /// Claim events, each for its copy: [`Machine::handle_claims`].
     Claim { events: Vec<(EventId, Origin)> },
-    /// Read the next members: [`Machine::handle_page`].
+    /// Read the next members: [`Machine::handle_page`], or [`Machine::handle_missing`] where they were lost.
     Scan { community: CommunityId, from: Option<ScanCursor> },
     /// Make a member: [`Machine::handle_joined`].
     Join { community: CommunityId, user: UserId },
@@ -54,11 +55,24 @@ pub(crate) enum Effect {
     Bury(Letter),
 }
 
+/// How long to wait for events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// Only what is at hand is wanted.
+    Not,
+    /// Until there are some, but no longer.
+    Until(Duration),
+    /// Until there are some.
+    Long,
+}
+
 /// The fan-out of one partition.
 pub(crate) struct Machine {
     partition: Partition,
     partitions: u32,
     limits: FanoutLimits,
+    /// What time it was last.
+    now: Duration,
     state: State,
     /// Where this machine began.
     resumed: Checkpoint,
@@ -91,7 +105,8 @@ struct Round {
 /// What is waited for.
 enum State {
     Closed,
-    Reading { waits: bool },
+    Reading { wait: Wait },
+    Resting { until: Duration },
     Claiming(Claims),
     Scanning(Reading),
     Joining { reading: Reading, user: UserId },
@@ -104,11 +119,12 @@ enum State {
 impl Machine {
     /// The fan-out of one partition of the events, to the notifications' `partitions`.
     pub(crate) fn new(partition: Partition, partitions: u32, limits: FanoutLimits) -> Self {
-        let limits = limits.at_least_one();
+        let limits = limits.within_a_checkpoint();
         Self {
             partition,
             partitions,
             limits,
+            now: Duration::ZERO,
             state: State::Closed,
             resumed: Checkpoint::default(),
             committed: (Position::START, Vec::new()),
@@ -122,12 +138,17 @@ impl Machine {
         }
     }
 
-    /// What to do next.
-    pub(crate) fn next(&mut self) -> Effect {
+    /// What to do next. `now` is a time that does not jump.
+    pub(crate) fn next(&mut self, now: Duration) -> Effect {
+        self.now = now;
+        if self.is_woken() {
+            self.advance();
+        }
         match &self.state {
             State::Sealed { .. } | State::Writing { .. } => self.hand_out(),
             State::Closed => Effect::Open,
-            State::Reading { waits } => Effect::Read { from: self.read_to, waits: *waits },
+            State::Reading { wait } => Effect::Read { from: self.read_to, wait: *wait },
+            State::Resting { until } => Effect::Rest { until: *until },
             State::Claiming(claims) => {
                 let origin = |offset| Origin { partition: self.partition, offset };
                 Effect::Claim { events: claims.next().map(|(event, offset)| (event, origin(offset))).collect() }
@@ -137,6 +158,11 @@ impl Machine {
             State::Reporting { statuses, again } => Effect::Report { statuses: statuses.clone(), again: *again },
             State::Burying(letter) => Effect::Bury(letter.clone()),
         }
+    }
+
+    /// What it waited for has come: the time.
+    fn is_woken(&self) -> bool {
+        matches!(self.state, State::Reading { wait: Wait::Until(until) } | State::Resting { until } if until <= self.now)
     }
 
     /// A slice is handed out once. Asked again, nothing is known but what the commit says.
@@ -160,7 +186,7 @@ impl Machine {
         self.active.clear();
         self.round = Round::default();
         self.slice.clear();
-        self.state = State::Reading { waits: true };
+        self.state = State::Reading { wait: Wait::Long };
         Ok(())
     }
 
@@ -179,11 +205,12 @@ impl Machine {
     /// No event has come for a long time: the commit is written again, so that the log does not forget it.
     pub(crate) fn handle_quiet(&mut self) {
         let State::Reading { .. } = self.take() else { return };
-        if !self.is_resuming() && self.read_to != self.resumed.read_from() {
-            return self.write();
-        }
-        // As it was found: what it names was not looked at.
-        self.state = State::Sealed { records: Vec::new(), commit: self.resumed.commit(), statuses: Vec::new() };
+        self.state = if self.is_resuming() || self.read_to == self.resumed.read_from() {
+            // As it was found: what it names was not looked at.
+            State::Sealed { records: Vec::new(), commit: self.resumed.commit(), statuses: Vec::new() }
+        } else {
+            self.seal()
+        };
     }
 
     /// Whether the copies count, in the order they were named.
@@ -196,10 +223,15 @@ impl Machine {
     /// Some of the members.
     pub(crate) fn handle_page(&mut self, page: &MembersPage) {
         let State::Scanning(mut reading) = self.take() else { return };
+        if reading.is_too_late(page) {
+            let community = reading.community;
+            self.state = State::Burying(Letter::missing(&reading.put_back(), community, self.partition));
+            return;
+        }
         let is_new = reading.from.is_none();
         if reading.add(page) {
             if is_new && self.is_large_full() {
-                self.agenda.hold_large(reading.put_back());
+                self.agenda.hold(reading.put_back(), Why::Large);
             } else {
                 self.active.push_back(Active::Reading(reading));
             }
@@ -210,6 +242,13 @@ impl Machine {
             Some(user) => self.state = State::Joining { reading, user },
             None => self.tell(reading.expand()),
         }
+    }
+
+    /// The members were lost, and may be put back. Events of other communities go ahead meanwhile.
+    pub(crate) fn handle_missing(&mut self) {
+        let State::Scanning(reading) = self.take() else { return };
+        self.agenda.hold(reading.put_back(), Why::Missing { again_at: self.now + MISSING_RETRY });
+        self.advance();
     }
 
     /// The joiner is a member.
@@ -235,8 +274,13 @@ impl Machine {
 
     /// The dead letter is durable.
     pub(crate) fn handle_buried(&mut self) {
-        let State::Burying(_) = self.take() else { return };
-        self.advance();
+        let State::Burying(letter) = self.take() else { return };
+        if letter.is_lost() {
+            // Before anybody joins its community: read once more, it would be told to him.
+            self.state = self.seal();
+        } else {
+            self.advance();
+        }
     }
 
     /// The state, to be replaced. An answer that does not belong to it leaves it closed, to begin at the commit.
@@ -248,14 +292,16 @@ impl Machine {
     fn look_at(&mut self, record: &Record) -> Option<Entry> {
         let offset = record.offset;
         let found = self.agenda.found(offset);
-        let event = letter::open(record);
         if self.resumed.reach.covers(offset) && found.is_none() {
-            let (members, event) = self.resumed.members_of(offset).zip(event.ok())?;
-            self.again.push(status::published(&event, members));
+            let members = self.resumed.members_of(offset)?;
+            self.again.push(status::published(&letter::open(record).ok()?, members));
             return None;
         }
-        Some(match event {
-            Ok(event) => Entry::Event(Box::new(Work { event, offset, part: found.flatten() })),
+        Some(match letter::open(record) {
+            Ok(event) => {
+                let value = record.value.clone();
+                Entry::Event(Box::new(Work { event, offset, value, part: found.flatten() }))
+            }
             Err(poison) => Entry::Poison(Letter::of(record, self.partition, poison)),
         })
     }
@@ -279,7 +325,7 @@ impl Machine {
     /// Nothing is told before what was told before the start is said.
     fn go_on(&mut self) {
         if self.is_resuming() {
-            self.state = State::Reading { waits: true };
+            self.state = State::Reading { wait: Wait::Long };
         } else if self.again.is_empty() {
             self.advance();
         } else {
@@ -315,7 +361,7 @@ impl Machine {
     /// Begins the next event, if one can.
     fn turn_of_new(&mut self) -> Option<State> {
         let communities: Vec<_> = self.active.iter().filter_map(Active::community).collect();
-        let busy = Busy { communities: &communities, is_large_full: self.is_large_full() };
+        let busy = Busy { communities: &communities, is_large_full: self.is_large_full(), now: self.now };
         let Some(entry) = self.agenda.next(&busy) else {
             (self.round.of_new, self.round.is_read) = (0, true);
             return None;
@@ -350,15 +396,27 @@ impl Machine {
         let is_idle = active.is_empty() && agenda.is_empty();
         let waits_for_members = self.round.is_read && !active.is_empty() && !active.iter().any(Active::is_telling);
         if agenda.is_read() && !self.is_at_end {
-            return Some(State::Reading { waits: false });
+            return Some(State::Reading { wait: Wait::Not });
         }
-        let is_ahead = !self.slice.is_empty() || (is_idle && self.progress() != self.committed);
-        if is_ahead && (is_idle || waits_for_members) {
+        let again_at = self.again_at();
+        let rests = is_idle || again_at.is_some();
+        let is_ahead = !self.slice.is_empty() || (rests && self.progress() != self.committed);
+        if is_ahead && (rests || waits_for_members) {
             return Some(self.seal());
         }
         let is_read = agenda.is_read();
         self.round = Round { of_new: self.limits.turn(), turns: active.len(), is_read };
-        is_read.then_some(State::Reading { waits: is_idle })
+        match again_at {
+            Some(until) if is_read => Some(State::Reading { wait: Wait::Until(until) }),
+            Some(until) => Some(State::Resting { until }),
+            None => is_read.then_some(State::Reading { wait: if is_idle { Wait::Long } else { Wait::Not } }),
+        }
+    }
+
+    /// When there is something to be told, if all that is left waits for members that were lost.
+    fn again_at(&self) -> Option<Duration> {
+        let waits = self.active.is_empty() && self.round.is_read;
+        self.agenda.again_at().filter(|again_at| waits && *again_at > self.now)
     }
 
     fn is_large_full(&self) -> bool {
@@ -387,10 +445,6 @@ impl Machine {
         let mut open: Vec<_> = self.active.iter().map(Active::open).chain(self.agenda.open()).collect();
         open.sort_unstable_by_key(|open| open.offset);
         (self.agenda.reach(), open)
-    }
-
-    fn write(&mut self) {
-        self.state = self.seal();
     }
 
     /// Takes the slice, to be written.

@@ -10,52 +10,8 @@ use peal_store::log::{Headers, NewRecord};
 use peal_store::status::Status;
 
 use super::checkpoint::{self, Done};
-use crate::limits::{self, SLICE_DONE_BYTES_MAX};
-
-/// When a slice is full, and how many events are under way; each at least 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FanoutLimits {
-    /// Notifications of a slice.
-    pub notifications_max: usize,
-    /// Bytes of notifications of a slice; the notification that passes it is the last.
-    pub bytes_max: usize,
-    /// Events that a slice is the last of.
-    pub events_max: usize,
-    /// Events of many members that are told in turn, on each partition; at most 4, or the checkpoint would not fit.
-    pub large_max: usize,
-    /// Events that wait for others of their community while those behind them go ahead; at most 28.
-    pub held_max: usize,
-}
-
-impl Default for FanoutLimits {
-    fn default() -> Self {
-        Self {
-            notifications_max: limits::SLICE_NOTIFICATIONS_MAX,
-            bytes_max: limits::SLICE_BYTES_MAX,
-            events_max: limits::SLICE_EVENTS_MAX,
-            large_max: limits::LARGE_EVENTS_MAX,
-            held_max: limits::HELD_EVENTS_MAX,
-        }
-    }
-}
-
-impl FanoutLimits {
-    /// Within what a checkpoint holds.
-    pub(super) fn at_least_one(self) -> Self {
-        Self {
-            notifications_max: self.notifications_max.max(1),
-            bytes_max: self.bytes_max.max(1),
-            events_max: self.events_max.max(1),
-            large_max: self.large_max.clamp(1, limits::LARGE_EVENTS_MAX),
-            held_max: self.held_max.clamp(1, limits::HELD_EVENTS_MAX),
-        }
-    }
-
-    /// Notifications of one event in its turn: so much of a slice is everybody's when all have one.
-    pub(super) fn turn(&self) -> usize {
-        self.notifications_max.div_ceil(self.large_max + 1)
-    }
-}
+use crate::config::FanoutLimits;
+use crate::limits::SLICE_DONE_BYTES_MAX;
 
 /// A slice in the making.
 #[derive(Debug)]

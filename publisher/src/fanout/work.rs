@@ -1,5 +1,6 @@
 //! One event on its way to its members: who is still to be told, and how far it is.
 
+use bytes::Bytes;
 use peal_proto::{CommunityId, Event, EventId, Offset, Template, UserId};
 use peal_store::members::{MembersPage, ScanCursor};
 use peal_store::status::Status;
@@ -13,6 +14,8 @@ use crate::status;
 pub(super) struct Work {
     pub(super) event: Event,
     pub(super) offset: Offset,
+    /// As it stands in the log.
+    pub(super) value: Bytes,
     /// How far it is, once begun.
     pub(super) part: Option<Part>,
 }
@@ -20,6 +23,11 @@ pub(super) struct Work {
 impl Work {
     pub(super) fn id(&self) -> EventId {
         self.event.event.clone()
+    }
+
+    /// Whose events are told one after the other; an event for one user is told at once.
+    pub(super) fn community(&self) -> Option<CommunityId> {
+        self.event.audience.community()
     }
 
     pub(super) fn open(&self) -> Open {
@@ -31,7 +39,7 @@ impl Work {
         self.part = Some(Part { last: user, published });
     }
 
-    fn published(&self) -> u64 {
+    pub(super) fn published(&self) -> u64 {
         self.part.map_or(0, |part| part.published)
     }
 }
@@ -47,6 +55,11 @@ pub(super) struct Reading {
 impl Reading {
     pub(super) fn new(work: Box<Work>, community: CommunityId) -> Self {
         Self { work, community, from: None, roll: Roll::default() }
+    }
+
+    /// Whether nobody is left whom it can be told to, of those who were members when it happened.
+    pub(super) fn is_too_late(&self, page: &MembersPage) -> bool {
+        page.none_since.is_some_and(|since| self.work.event.at < since)
     }
 
     /// Whether there are more pages.

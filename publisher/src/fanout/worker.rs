@@ -6,19 +6,20 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use peal_proto::name::FANOUT_GROUP;
-use peal_proto::{Partition, Position, Topic};
+use peal_proto::{CommunityId, Partition, Position, Topic};
 use peal_serve::Clock;
 use peal_store::log::{Commit, NewRecord, Source, Writer};
-use peal_store::status::{Claim, State, Status};
+use peal_store::members::ScanCursor;
+use peal_store::status::{Claim, Origin, State, Status};
 use peal_store::{StoreError, Stores};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::letter::Letter;
-use super::machine::{Effect, Machine};
-use super::slice::FanoutLimits;
+use super::machine::{Effect, Machine, Wait};
 use crate::backoff::Backoff;
+use crate::config::FanoutLimits;
 use crate::feed::Feed;
 use crate::limits::{COMMIT_AGE_MAX, FENCED_AGAIN, FENCED_PAUSE, SLICE_TURN_MAX};
 use crate::share::{Beat, Pulse};
@@ -71,7 +72,7 @@ impl Worker {
     /// Works until `stop`, and then until the slice under way is written and said. All errors are tried again.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         loop {
-            let effect = self.machine.next();
+            let effect = self.machine.next(self.clock.uptime());
             self.beat(&effect);
             let write = matches!(effect, Effect::Write { .. });
             let report = matches!(effect, Effect::Report { .. });
@@ -91,7 +92,9 @@ impl Worker {
                         return;
                     }
                 }
-                Err(error @ (StoreError::Unavailable { .. } | StoreError::Damaged { .. })) => {
+                Err(
+                    error @ (StoreError::Unavailable { .. } | StoreError::Missing { .. } | StoreError::Damaged { .. }),
+                ) => {
                     self.writes_fail |= write;
                     if timeout(self.failed(&error), stop.cancelled()).await.is_ok() {
                         return;
@@ -117,14 +120,16 @@ impl Worker {
         if self.backoff.failing() {
             return; // still at the step that failed
         }
-        let idle = matches!(effect, Effect::Read { waits: true, .. });
+        let waits = |wait: &Wait| *wait != Wait::Not;
+        let idle = matches!(effect, Effect::Read { wait, .. } if waits(wait)) || matches!(effect, Effect::Rest { .. });
         self.pulse.set(if idle { Beat::Idle } else { Beat::Busy { since: self.clock.uptime() } });
     }
 
     async fn perform(&mut self, effect: Effect) -> Result<(), StoreError> {
         match effect {
             Effect::Open => self.open().await?,
-            Effect::Read { from, waits } => self.read(from, waits).await?,
+            Effect::Read { from, wait } => self.read(from, wait).await?,
+            Effect::Rest { until } => self.rest(until).await,
             Effect::Claim { events } => {
                 self.wait_for_turn().await;
                 let (statuses, now) = (&self.stores.statuses, self.clock.now());
@@ -137,13 +142,23 @@ impl Worker {
                 self.stores.members.add(community, vec![user]).await?;
                 self.machine.handle_joined();
             }
-            Effect::Scan { community, from } => {
-                let page = self.stores.members.scan(community, from).await?;
-                self.machine.handle_page(&page);
-            }
+            Effect::Scan { community, from } => self.scan(community, from).await?,
             Effect::Write { records, commit } => self.write(records, commit).await?,
             Effect::Report { statuses, again } => self.report(statuses, again).await?,
             Effect::Bury(letter) => self.bury(letter).await?,
+        }
+        Ok(())
+    }
+
+    async fn scan(&mut self, community: CommunityId, from: Option<ScanCursor>) -> Result<(), StoreError> {
+        match self.stores.members.scan(community, from).await {
+            Ok(page) => self.machine.handle_page(&page),
+            Err(error @ StoreError::Missing { .. }) => {
+                tracing::debug!(partition = %self.partition, %community, %error, "an event is set aside");
+                metrics::counter!("peal_fanout_set_aside_total").increment(1);
+                self.machine.handle_missing();
+            }
+            Err(error) => return Err(error),
         }
         Ok(())
     }
@@ -157,22 +172,32 @@ impl Worker {
     }
 
     /// Waits for records, or takes what is at hand.
-    async fn read(&mut self, from: Position, waits: bool) -> Result<(), StoreError> {
-        if waits {
+    async fn read(&mut self, from: Position, wait: Wait) -> Result<(), StoreError> {
+        if wait != Wait::Not {
             self.turn = None;
         }
         let open = || Feed::open(Arc::clone(&self.stores.log), Topic::Events, self.partition, from);
         let feed = self.feed.get_or_insert_with(open);
-        let read = if waits { timeout(COMMIT_AGE_MAX, feed.next()).await } else { Ok(feed.at_hand()) };
+        let read = match wait {
+            Wait::Not => Ok(feed.at_hand()),
+            Wait::Until(until) => timeout(until.saturating_sub(self.clock.uptime()), feed.next()).await,
+            Wait::Long => timeout(COMMIT_AGE_MAX, feed.next()).await,
+        };
         match read {
             Ok(Ok(records)) => self.machine.handle_records(&records),
             Ok(Err(error)) => {
                 self.feed = None;
                 return Err(error);
             }
-            Err(_) => self.machine.handle_quiet(),
+            Err(_) if wait == Wait::Long => self.machine.handle_quiet(),
+            Err(_) => {} // the machine goes on by itself
         }
         Ok(())
+    }
+
+    async fn rest(&mut self, until: Duration) {
+        self.turn = None;
+        sleep(until.saturating_sub(self.clock.uptime())).await;
     }
 
     async fn write(&mut self, records: Vec<NewRecord>, commit: Commit) -> Result<(), StoreError> {
@@ -216,11 +241,16 @@ impl Worker {
     }
 
     async fn bury(&mut self, letter: Letter) -> Result<(), StoreError> {
-        let Letter { poison, offset, record } = letter;
-        self.stores.log.append(Topic::DeadLetters, vec![record]).await?;
+        let Letter { poison, offset, claimed, record } = letter;
         let partition = self.partition;
-        tracing::error!(%partition, %offset, %poison, "a record of the events log is no event; it is a dead letter now");
-        metrics::counter!("peal_dead_letters_total", "reason" => poison.name()).increment(1);
+        if let Some(event) = claimed {
+            // First, so that nothing that fails behind the append leaves a second letter.
+            self.stores.statuses.release(&event, Origin { partition, offset }).await?;
+        }
+        self.stores.log.append(Topic::DeadLetters, vec![record]).await?;
+        tracing::error!(%partition, %offset, %poison, "a record of the events log can't be told; it is a dead letter now");
+        let topic = Topic::Events.name();
+        metrics::counter!("peal_dead_letters_total", "topic" => topic, "reason" => poison.name()).increment(1);
         self.machine.handle_buried();
         Ok(())
     }
@@ -237,7 +267,7 @@ impl Worker {
         match error {
             _ if self.backoff.failing() => {}
             StoreError::Damaged { .. } => tracing::error!(%partition, %error, "the fan-out waits for a person"),
-            StoreError::Unavailable { .. } | StoreError::Fenced { .. } => {
+            StoreError::Unavailable { .. } | StoreError::Missing { .. } | StoreError::Fenced { .. } => {
                 tracing::warn!(%partition, %error, "the fan-out tries again");
             }
         }

@@ -229,11 +229,7 @@ impl Batch {
         };
         match self.event(&text) {
             Ok(event) => {
-                let community = match event.audience {
-                    Audience::Community(community) => Some(community),
-                    Audience::User(_) => None,
-                };
-                let toll = Toll::new(self.client, community);
+                let toll = Toll::new(self.client, event.audience.community());
                 self.held = Some(Held { number, event, bytes: text.len(), toll });
             }
             Err(failure) => part.refuse(number, failure.problem.detail),

@@ -30,8 +30,8 @@ pub(crate) fn simulation() -> Simulation {
 
 /// Slices of ten notifications, so that few members fill many.
 pub(crate) fn settings() -> Settings {
-    let slice = FanoutLimits { notifications_max: 10, ..FanoutLimits::default() };
-    Settings { slice, ..Settings::default() }
+    let fanout = FanoutLimits { notifications_max: 10, ..FanoutLimits::default() };
+    Settings { fanout, ..Settings::default() }
 }
 
 pub(crate) fn user(number: u64) -> UserId {

@@ -13,4 +13,5 @@ mod crashes;
 mod dead_letters;
 mod fanout;
 mod http;
+mod lost_members;
 mod outages;

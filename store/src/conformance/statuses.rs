@@ -14,6 +14,7 @@ pub(super) const CASES: &[Case] = cases![
     an_update_replaces_the_status,
     an_update_of_an_unknown_event_writes_it,
     the_first_copy_to_claim_counts_for_good,
+    a_claim_that_is_taken_back_is_the_next_copys,
     duplicates_are_counted,
     an_update_keeps_the_duplicates_that_were_counted,
     one_of_many_copies_that_claim_at_once_wins,
@@ -86,6 +87,21 @@ async fn the_first_copy_to_claim_counts_for_good(subject: Subject) {
     let same_offset_elsewhere = Origin { partition: Partition::new(2), ..origin(5) };
     assert_eq!(statuses.claim(&event("e"), same_offset_elsewhere, now).await.unwrap(), Claim::Duplicate);
     assert_eq!(statuses.claim(&event("other"), origin(9), now).await.unwrap(), Claim::Ours);
+}
+
+async fn a_claim_that_is_taken_back_is_the_next_copys(subject: Subject) {
+    let (statuses, now) = (subject.stores().statuses, clock::now());
+    statuses.accept(status("e")).await.unwrap();
+    statuses.release(&event("e"), origin(5)).await.unwrap();
+    assert_eq!(statuses.claim(&event("e"), origin(5), now).await.unwrap(), Claim::Ours);
+    statuses.release(&event("e"), origin(9)).await.unwrap();
+    assert_eq!(statuses.claim(&event("e"), origin(9), now).await.unwrap(), Claim::Duplicate);
+    for _ in 0..2 {
+        statuses.release(&event("e"), origin(5)).await.unwrap();
+    }
+    assert_eq!(statuses.claim(&event("e"), origin(9), now).await.unwrap(), Claim::Ours);
+    assert_eq!(statuses.claim(&event("e"), origin(5), now).await.unwrap(), Claim::Duplicate);
+    assert_eq!(statuses.get(&event("e")).await.unwrap().unwrap().state, State::Accepted);
 }
 
 async fn duplicates_are_counted(subject: Subject) {

@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use bytes::Bytes;
-use peal_proto::{Offset, Partition, Position, Timestamp, Topic};
+use peal_proto::{Offset, Position, Timestamp, Topic};
 
 use super::fault::Fault;
 use super::memory::Memory;
 use super::schema::{self, Key, Stored, Table};
 use super::tables::{Tables, View};
 use super::tails::{Slot, Tails};
-use crate::log::{NewRecord, Record};
+use crate::log::{NewRecord, Record, check_partition};
 
 /// The value a key will have; `None` when it is deleted.
 type Staged = Option<Bytes>;
@@ -116,14 +116,8 @@ impl<'a> Stage<'a> {
 
     /// Why these records can't be appended, if they can't.
     pub(crate) fn check(&self, topic: Topic, records: &[NewRecord]) -> Result<(), Fault> {
-        let partitions = topic.partitions(self.tails.partitions());
-        let within = |partition: Partition| partition.get() < partitions;
-        match records.iter().find(|record| !within(record.partition)) {
-            Some(record) => {
-                Err(Fault::Refused(format!("{topic} has no partition {} of {partitions}", record.partition)))
-            }
-            None => Ok(()),
-        }
+        let check = |record: &NewRecord| check_partition(topic, record.partition, self.tails.partitions());
+        records.iter().try_for_each(check).map_err(Fault::Refused)
     }
 
     /// Writes everything in one batch. Answers the records appended, in order; all of them can be read now.

@@ -6,7 +6,7 @@ use std::pin::pin;
 use async_trait::async_trait;
 use peal_proto::{Generation, Offset, Partition, Position, Topic};
 
-use super::{Commit, Log, Member, NewRecord, Reader, Record, Source, Writer};
+use super::{Commit, Log, Member, NewRecord, Reader, Record, Source, Writer, check_partition};
 use crate::StoreError;
 use crate::embedded::schema::{self, Stored};
 use crate::embedded::{Durability, Engine, Fault, Look, Slot, Stage, Table, View};
@@ -24,12 +24,10 @@ impl EmbeddedLog {
 
     fn slot(&self, topic: Topic, partition: Partition) -> Result<Slot, StoreError> {
         let tails = &self.engine.shared().tails;
-        let partitions = topic.partitions(tails.partitions());
-        if partition.get() < partitions {
-            return Ok(tails.slot(topic, partition));
+        match check_partition(topic, partition, tails.partitions()) {
+            Ok(()) => Ok(tails.slot(topic, partition)),
+            Err(reason) => Err(self.engine.error(Fault::Refused(reason))),
         }
-        let reason = format!("{topic} has no partition {partition} of {partitions}");
-        Err(self.engine.error(Fault::Refused(reason)))
     }
 }
 

@@ -37,7 +37,7 @@ use self::member::KafkaMember;
 use self::readers::Readers;
 use self::stamp::Stamp;
 use self::writer::KafkaWriter;
-use super::{Commit, Log, Member, NewRecord, Reader, Source, Writer};
+use super::{Commit, Log, Member, NewRecord, Reader, Source, Writer, check_partition};
 use crate::StoreError;
 use crate::limits::COMMIT_METADATA_BYTES_MAX;
 
@@ -168,7 +168,7 @@ impl Log for KafkaLog {
     }
 
     async fn reader(&self, topic: Topic, partition: Partition, from: Position) -> Result<Box<dyn Reader>, StoreError> {
-        check_partition(topic, partition, self.stamp.partitions)?;
+        check(topic, partition, self.stamp.partitions)?;
         let readers = Arc::clone(&self.readers);
         let reader = blocking(move || readers.open(Place { topic, partition }, from)).await?;
         Ok(Box::new(reader))
@@ -181,19 +181,19 @@ impl Log for KafkaLog {
     }
 
     async fn commit(&self, source: Source, commit: Commit) -> Result<(), StoreError> {
-        check_partition(source.topic, source.partition, self.stamp.partitions)?;
+        check(source.topic, source.partition, self.stamp.partitions)?;
         check_commit(&commit)?;
         self.groups.commit(source, commit).await
     }
 
     async fn committed(&self, source: Source) -> Result<Option<Commit>, StoreError> {
-        check_partition(source.topic, source.partition, self.stamp.partitions)?;
+        check(source.topic, source.partition, self.stamp.partitions)?;
         self.groups.committed(source).await
     }
 
     /// The last stable offset: what a reader may see lies before it, transaction markers too.
     async fn end(&self, topic: Topic, partition: Partition) -> Result<Position, StoreError> {
-        check_partition(topic, partition, self.stamp.partitions)?;
+        check(topic, partition, self.stamp.partitions)?;
         let asking = Arc::clone(&self.asking);
         blocking(move || asking.end(Place { topic, partition })).await
     }
@@ -211,16 +211,12 @@ fn dismiss<T: Send + 'static>(client: T) {
     drop(thread.spawn(move || drop(client))); // when there is no thread to be had, it is dropped here
 }
 
-fn check_partition(topic: Topic, partition: Partition, of: u32) -> Result<(), StoreError> {
-    let partitions = topic.partitions(of);
-    if partition.get() < partitions {
-        return Ok(());
-    }
-    Err(fault::unavailable(format!("{topic} has no partition {partition} of {partitions}")))
+fn check(topic: Topic, partition: Partition, of: u32) -> Result<(), StoreError> {
+    check_partition(topic, partition, of).map_err(fault::unavailable)
 }
 
 fn check_records(topic: Topic, records: &[NewRecord], of: u32) -> Result<(), StoreError> {
-    records.iter().try_for_each(|record| check_partition(topic, record.partition, of))
+    records.iter().try_for_each(|record| check(topic, record.partition, of))
 }
 
 fn check_commit(commit: &Commit) -> Result<(), StoreError> {

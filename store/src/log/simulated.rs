@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use peal_proto::{Generation, Offset, Partition, Position, Topic};
 use tokio::sync::Notify;
 
-use super::{Commit, Log, Member, NewRecord, Reader, Record, Source, Writer};
+use super::{Commit, Log, Member, NewRecord, Reader, Record, Source, Writer, check_partition};
 use crate::StoreError;
 use crate::limits::{COMMIT_METADATA_BYTES_MAX, READ_BYTES_MAX, READ_RECORDS_MAX};
 use crate::simulated::{Fate, Handle};
@@ -117,9 +117,7 @@ impl Model {
         if metadata > COMMIT_METADATA_BYTES_MAX {
             return Some(format!("a commit has at most {COMMIT_METADATA_BYTES_MAX} bytes of metadata, not {metadata}"));
         }
-        let partitions = topic.partitions(self.partitions);
-        let beyond = records.iter().find(|record| record.partition.get() >= partitions)?;
-        Some(format!("{topic} has no partition {} of {partitions}", beyond.partition))
+        records.iter().find_map(|record| check_partition(topic, record.partition, self.partitions).err())
     }
 }
 

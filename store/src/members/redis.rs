@@ -215,16 +215,16 @@ impl Members for RedisMembers {
                 self.known.lock().lost();
             }
             if let Some(users) = self.small(community).await {
-                return Ok(MembersPage { users: users.to_vec(), next: None });
+                return Ok(MembersPage { users: users.to_vec(), next: None, none_since: None });
             }
         }
         let mut scan = self.on("SSCAN", community);
         scan.arg(from.map_or(0, ScanCursor::get)).arg("COUNT").arg(SCAN_COUNT);
         let (next, members): (u64, Vec<Vec<u8>>) = self.connection.run(&scan).await?;
-        if from.is_none() && next == 0 && members.is_empty() {
-            self.keeping.check_empty().await?;
-        }
-        Ok(MembersPage { users: self.users(community, &members), next: (next > 0).then(|| ScanCursor::new(next)) })
+        let is_empty = from.is_none() && next == 0 && members.is_empty();
+        let none_since = if is_empty { self.keeping.none_since().await? } else { None };
+        let next = (next > 0).then(|| ScanCursor::new(next));
+        Ok(MembersPage { users: self.users(community, &members), next, none_since })
     }
 
     async fn count(&self, community: CommunityId) -> Result<u64, StoreError> {

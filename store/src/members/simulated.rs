@@ -3,31 +3,52 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use peal_proto::{CommunityId, UserId};
+use peal_proto::{CommunityId, Timestamp, UserId};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 
 use super::{Members, MembersPage, ScanCursor};
 use crate::StoreError;
-use crate::simulated::Handle;
+use crate::simulated::{Handle, Store};
 
 /// Users a page: few, so that a small community takes several.
 const PAGE_USERS_MAX: usize = 100;
 
+/// What is known of communities without members.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Loss {
+    /// They have none.
+    Never,
+    /// They may be put back.
+    Waiting,
+    /// They were not put back until then.
+    Over(Timestamp),
+}
+
 /// All communities.
 pub(crate) struct Model {
     communities: BTreeMap<CommunityId, BTreeSet<UserId>>,
+    loss: Loss,
     rng: StdRng,
 }
 
 impl Model {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { communities: BTreeMap::new(), rng: StdRng::seed_from_u64(seed) }
+        Self { communities: BTreeMap::new(), loss: Loss::Never, rng: StdRng::seed_from_u64(seed) }
     }
 
     pub(crate) fn wipe(&mut self) {
         self.communities.clear();
+    }
+
+    pub(crate) fn lose(&mut self) {
+        self.communities.clear();
+        self.loss = Loss::Waiting;
+    }
+
+    pub(crate) fn give_up(&mut self, at: Timestamp) {
+        self.loss = Loss::Over(at);
     }
 
     fn members(&mut self, community: CommunityId) -> &mut BTreeSet<UserId> {
@@ -35,7 +56,16 @@ impl Model {
     }
 
     /// A page holds the users from the cursor on; the cursor is the lowest user not given yet.
-    fn scan(&mut self, community: CommunityId, from: Option<ScanCursor>) -> MembersPage {
+    fn scan(&mut self, community: CommunityId, from: Option<ScanCursor>) -> Result<MembersPage, StoreError> {
+        let is_empty = from.is_none() && self.members(community).is_empty();
+        let none_since = match self.loss {
+            Loss::Waiting if is_empty => {
+                let reason = "the community has no members, and they may be put back".to_owned();
+                return Err(StoreError::Missing { store: Store::Members.name(), reason });
+            }
+            Loss::Over(at) if is_empty => Some(at),
+            Loss::Never | Loss::Waiting | Loss::Over(_) => None,
+        };
         let from = from.map_or(0, ScanCursor::get);
         let mut rest: Vec<_> = self.members(community).iter().copied().filter(|user| user.get() >= from).collect();
         let next = rest.get(PAGE_USERS_MAX).map(|user| ScanCursor::new(user.get()));
@@ -44,7 +74,7 @@ impl Model {
             rest.extend(rest.first().copied());
         }
         rest.shuffle(&mut self.rng);
-        MembersPage { users: rest, next }
+        Ok(MembersPage { users: rest, next, none_since })
     }
 }
 
@@ -67,7 +97,7 @@ impl Members for Handle<Model> {
     }
 
     async fn scan(&self, community: CommunityId, from: Option<ScanCursor>) -> Result<MembersPage, StoreError> {
-        self.call(|model| model.scan(community, from)).await
+        self.call(|model| model.scan(community, from)).await?
     }
 
     async fn count(&self, community: CommunityId) -> Result<u64, StoreError> {

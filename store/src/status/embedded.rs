@@ -44,6 +44,16 @@ fn claim(stage: &mut Stage<'_>, event: &EventId, origin: Origin, at: Timestamp) 
     Ok(claim)
 }
 
+fn release(stage: &mut Stage<'_>, event: &EventId, origin: Origin) -> Result<(), Fault> {
+    let key = schema::claim_key(event);
+    if let Some(stored) = stage.get(Table::State, &key)?
+        && Claimed::decode(&stored)?.origin == origin
+    {
+        stage.delete(Table::State, key);
+    }
+    Ok(())
+}
+
 fn get(view: &View<'_>, event: &EventId) -> Result<Option<Status>, Fault> {
     let Some(stored) = view.get(Table::State, &schema::status_key(event))? else { return Ok(None) };
     let status: Status = serde_json::from_slice(&stored)?;
@@ -95,6 +105,11 @@ impl Statuses for EmbeddedStatuses {
         let event = event.clone();
         // What is appended after the answer is synced together with all that was written before it.
         self.engine.run(Durability::Riding, 0, move |stage| claim(stage, &event, origin, now)).await
+    }
+
+    async fn release(&self, event: &EventId, origin: Origin) -> Result<(), StoreError> {
+        let event = event.clone();
+        self.engine.run(Durability::Riding, 0, move |stage| release(stage, &event, origin)).await
     }
 
     async fn update(&self, status: Status) -> Result<(), StoreError> {

@@ -68,6 +68,10 @@ if redis.call('TTL', KEYS[1]) < tonumber(ARGV[1]) then redis.call('EXPIRE', KEYS
 tell()
 return all";
 
+const RELEASE: &str = "
+if redis.call('HGET', KEYS[1], 'o') == ARGV[1] then redis.call('HDEL', KEYS[1], 'o') end
+return 1";
+
 /// The statuses in a Redis.
 pub(crate) struct RedisStatuses {
     connection: Connection,
@@ -79,6 +83,7 @@ pub(crate) struct RedisStatuses {
     update: Script,
     change: Script,
     watch: Script,
+    release: Script,
     push: Arc<Push>,
 }
 
@@ -93,6 +98,7 @@ impl RedisStatuses {
             update: Script::new(&[TELL, UPDATE].concat()),
             change: Script::new(&[TELL, CHANGE].concat()),
             watch: Script::new(WATCH),
+            release: Script::new(RELEASE),
             push,
         }
     }
@@ -123,6 +129,11 @@ fn field(key: &PartKey) -> String {
     format!("{}.{}", key.partition, key.number)
 }
 
+/// A copy, as its claim is kept.
+fn word(origin: Origin) -> String {
+    format!("{}:{}", origin.partition, origin.offset)
+}
+
 #[async_trait]
 impl Statuses for RedisStatuses {
     async fn accept(&self, status: Status) -> Result<(), StoreError> {
@@ -133,9 +144,15 @@ impl Statuses for RedisStatuses {
 
     async fn claim(&self, event: &EventId, origin: Origin, _: Timestamp) -> Result<Claim, StoreError> {
         let mut call = self.claim.on(&[&event_key(event)]);
-        call.arg(format!("{}:{}", origin.partition, origin.offset)).arg(self.age_max.as_secs());
+        call.arg(word(origin)).arg(self.age_max.as_secs());
         let ours: bool = self.connection.call(&self.claim, &call).await?;
         Ok(if ours { Claim::Ours } else { Claim::Duplicate })
+    }
+
+    async fn release(&self, event: &EventId, origin: Origin) -> Result<(), StoreError> {
+        let mut call = self.release.on(&[&event_key(event)]);
+        call.arg(word(origin));
+        self.connection.call(&self.release, &call).await
     }
 
     async fn update(&self, status: Status) -> Result<(), StoreError> {

@@ -49,6 +49,12 @@ impl Model {
         Claim::Duplicate
     }
 
+    fn release(&mut self, event: &EventId, origin: Origin) {
+        if self.claims.get(event) == Some(&origin) {
+            self.claims.remove(event);
+        }
+    }
+
     fn change(&mut self, changes: Vec<Change>) -> bool {
         let mut all = true;
         for Change { key, before, after } in changes {
@@ -86,6 +92,10 @@ impl Statuses for Handle<Model> {
 
     async fn claim(&self, event: &EventId, origin: Origin, _: Timestamp) -> Result<Claim, StoreError> {
         self.call(|model| model.claim(event, origin)).await
+    }
+
+    async fn release(&self, event: &EventId, origin: Origin) -> Result<(), StoreError> {
+        self.call(|model| model.release(event, origin)).await
     }
 
     async fn update(&self, status: Status) -> Result<(), StoreError> {

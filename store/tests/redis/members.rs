@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use peal_proto::name::FANOUT_GROUP;
-use peal_proto::{CommunityId, Offset, Partition, Position, ShardMap, Topic, UserId};
+use peal_proto::name::{FANOUT_GROUP, MEMBERS_SINCE_KEY};
+use peal_proto::{CommunityId, Offset, Partition, Position, ShardMap, Timestamp, Topic, UserId};
 use peal_store::conformance::RETENTION;
 use peal_store::log::{Commit, Source};
 use peal_store::members::MEMBERS_PAGE_MAX;
@@ -202,7 +202,7 @@ async fn is_refused(members: &Arc<dyn Members>) {
     let refused = async {
         loop {
             match members.scan(community(), None).await {
-                Err(StoreError::Unavailable { reason, .. }) => return reason,
+                Err(StoreError::Missing { reason, .. }) => return reason,
                 Err(other) => panic!("{other}"),
                 Ok(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             }
@@ -223,6 +223,19 @@ async fn members_that_were_lost_are_waited_for_and_never_taken_to_be_none() {
     is_refused(&members).await;
     server.cli(&["SADD", KEY, "1", "2", "3"]);
     until(&members, &users([1, 2, 3])).await;
+}
+
+#[tokio::test]
+async fn members_that_were_not_put_back_in_time_are_none_since_then() {
+    let server = Server::start().await;
+    let members = stores(&server).await.members;
+    assert_eq!(members.scan(community(), None).await.unwrap().none_since, None);
+    server.cli(&["SET", MEMBERS_SINCE_KEY, "1795341600"]); // long ago
+    let none_since = Timestamp::from_millis(1_795_341_660_000);
+    assert_eq!(members.scan(community(), None).await.unwrap().none_since, Some(none_since));
+    server.cli(&["SADD", KEY, "1"]);
+    until(&members, &users([1])).await;
+    assert_eq!(members.scan(community(), None).await.unwrap().none_since, None);
 }
 
 #[tokio::test]

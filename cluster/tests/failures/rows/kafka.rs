@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use peal_proto::EventId;
+use peal_publisher::limits::INFLIGHT_REQUESTS_MAX;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -16,9 +17,12 @@ use crate::witness::scene::{NODES, community, user};
 const AWAY: Duration = Duration::from_secs(60);
 const FROZEN: Duration = Duration::from_secs(20);
 
-/// More than the publisher takes at once (1,024 requests).
-const FLOOD: u64 = 1_200;
-const FLOODED: u64 = 9;
+/// More than the publisher takes at once.
+const FLOOD: u64 = INFLIGHT_REQUESTS_MAX as u64 + 400;
+
+/// Where they are posted in turn, and who is told: of those who are always there one at each node. A user is told of a quarter:
+/// the inbox keeps 1,000 for him.
+const FLOODED: [(u64, [u64; 3]); 4] = [(9, [4, 5, 9]), (10, [8, 12, 13]), (11, [16, 17, 21]), (12, [20, 24, 25])];
 
 /// Who comes while Kafka is away, and what was parked by then.
 const LATE: u64 = 201;
@@ -32,10 +36,10 @@ const BACK_TIMEOUT: Duration = Duration::from_secs(60);
 /// All of Kafka is away for a minute: sockets stay, the publisher refuses once it is full, nothing accepted is dropped.
 pub(super) async fn away(ground: &mut Ground) -> Outcome {
     let mut trial = Trial::begin(ground, Setup { sockets_stay: true, ..Setup::of("kafka_away") }).await;
-    // One always there at each node; several post at once here.
-    let members = [user(4), user(5), user(9)];
-    trial.found(community(FLOODED), members.to_vec()).await;
-    trial.oracle.unordered(community(FLOODED));
+    for (flooded, members) in FLOODED {
+        trial.found(community(flooded), members.map(user).to_vec()).await;
+        trial.oracle.unordered(community(flooded)); // several post at once here
+    }
     trial.found(community(PARKED), vec![user(LATE)]).await;
     for number in 1..=PARKED_EVENTS {
         let event: EventId = format!("parked-{number}").parse().unwrap();
@@ -47,13 +51,16 @@ pub(super) async fn away(ground: &mut Ground) -> Outcome {
     let killed_at = trial.clock.uptime();
     let refused_before = trial.poster.refused.load(Ordering::Relaxed);
     let mut flood = JoinSet::new();
-    for number in 0..FLOOD {
+    for (number, (flooded, _)) in (0..FLOOD).zip(FLOODED.into_iter().cycle()) {
         let poster = trial.poster.clone();
         let event: EventId = format!("flood-{number}").parse().unwrap();
-        flood.spawn(async move { poster.post(community(FLOODED), &event, 100).await });
+        flood.spawn(async move { poster.post(community(flooded), &event, 100).await });
     }
-    let refused = trial.poster.refused.clone();
-    let full = async || refused.load(Ordering::Relaxed) > refused_before;
+    let (site, refused) = (&trial.site, &trial.poster.refused);
+    let full = async || {
+        let is_full = site.publisher_metric(&["peal_inflight_refused_total", "requests"]).await > 0.0;
+        is_full && refused.load(Ordering::Relaxed) > refused_before
+    };
     until("the publisher refuses when it is full", Duration::from_secs(10), full).await;
     trial.held("the publisher answered 503 with Retry-After once it was full");
     says_so(&mut trial).await;

@@ -90,7 +90,7 @@ impl Processes {
         let serve = |router| peal_serve::serve(door, router, ConnectionLimits::default(), stop.clone());
         match host {
             Host::Publisher | Host::Relief => {
-                let settings = Settings { slice: self.layout.slice, ..Settings::default() };
+                let settings = Settings { fanout: self.layout.fanout, ..Settings::default() };
                 let publisher = Publisher::new(stores, self.map.subscribe(), clock, settings);
                 tokio::join!(serve(publisher.router()), publisher.run(stop.clone()));
             }

@@ -43,7 +43,7 @@ pub(super) fn schedule(family: Family, seed: u64) -> Schedule {
         devices,
         retention: retention(&mut rng, family),
         limits: limits(&mut rng),
-        slice: slice(&mut rng),
+        fanout: fanout(&mut rng),
         latency_max: Duration::from_millis(*[5, 20, 100].choose(&mut rng).unwrap()),
         store_delay_max: Duration::from_millis(*[0, 1, 5, 20].choose(&mut rng).unwrap()),
         segment_bytes_max: *[64, 200, 4_096].choose(&mut rng).unwrap(),
@@ -148,7 +148,7 @@ fn limits(rng: &mut StdRng) -> Limits {
     }
 }
 
-fn slice(rng: &mut StdRng) -> FanoutLimits {
+fn fanout(rng: &mut StdRng) -> FanoutLimits {
     if rng.random_bool(0.3) {
         return FanoutLimits::default();
     }

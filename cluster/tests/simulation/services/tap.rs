@@ -352,6 +352,11 @@ impl Statuses for Tapped<Arc<dyn Statuses>> {
         claim
     }
 
+    async fn release(&self, event: &EventId, origin: Origin) -> Result<(), StoreError> {
+        let call = || format!("release {event} from {} {}", origin.partition, origin.offset);
+        self.tap.watch(call, self.store.release(event, origin)).await
+    }
+
     async fn update(&self, status: Status) -> Result<(), StoreError> {
         self.tap.line.pass().await?;
         self.store.update(status).await

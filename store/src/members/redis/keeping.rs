@@ -2,15 +2,16 @@
 //! to be none.
 //!
 //! A key says it. When the key is gone, so may be the members; then for a while a community without members is told as
-//! unavailable, so that the owner of the members can put them back and events wait for it. A cluster that has fanned out
-//! nothing yet has lost nothing. Owns the key and the while; who asks is the store of members.
+//! missing, so that the owner of the members can put them back and events wait for it. Behind the while it has none, but
+//! nobody says so of what happened before. A cluster that has fanned out nothing yet has lost nothing. Owns the key and the
+//! while; who asks is the store of members.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
 use peal_proto::name::{FANOUT_GROUP, MEMBERS_SINCE_KEY};
-use peal_proto::{Partition, Topic};
+use peal_proto::{Partition, Timestamp, Topic};
 
 use crate::log::Source;
 use crate::redis::{Connection, Script};
@@ -27,6 +28,9 @@ const SINCE: &str = "
 local now = redis.call('TIME')[1]
 if ARGV[1] ~= '' then redis.call('SET', KEYS[1], ARGV[1] == 'now' and now or ARGV[1], 'NX') end
 return {redis.call('GET', KEYS[1]) or '', now}";
+
+/// What the key says of a Redis that has lost nothing yet.
+const SINCE_EVER: u64 = 0;
 
 /// What to set when the key is gone.
 #[derive(Clone, Copy)]
@@ -63,15 +67,21 @@ impl Keeping {
         }
     }
 
-    /// Whether a community without members has none, and not lost them.
-    pub(super) async fn check_empty(&self) -> Result<(), StoreError> {
+    /// Since when a community without members is known to have none, and not to have lost them; `None` is since ever.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] as long as they may be put back.
+    pub(super) async fn none_since(&self) -> Result<Option<Timestamp>, StoreError> {
         let (since, now) = self.look().await?;
+        if since == SINCE_EVER {
+            return Ok(None);
+        }
         let kept = Duration::from_secs(now.saturating_sub(since));
         if kept >= REBUILD_TIME {
-            return Ok(());
+            return Ok(Some(Timestamp::from_millis(since.saturating_mul(1_000)).after(REBUILD_TIME)));
         }
         let left = (REBUILD_TIME - kept).as_secs();
-        Err(self.connection.unavailable(format!(
+        Err(self.connection.missing(format!(
             "the community has no members, and this redis was emptied {} s ago; its owner has {left} s to put them back",
             kept.as_secs()
         )))
