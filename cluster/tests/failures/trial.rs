@@ -16,6 +16,7 @@ use crate::parts::kafka::Kafka;
 use crate::parts::redis::Redis;
 use crate::parts::site::{Peaks, Place, Site};
 use crate::parts::until;
+use crate::witness::accounts;
 use crate::witness::audience::Audience;
 use crate::witness::oracle::{Oracle, Socket, Verdict};
 use crate::witness::poster::{Poster, Posters};
@@ -64,12 +65,23 @@ pub(crate) struct Setup {
     pub(crate) env: Vec<(String, String)>,
     /// Whether it is of interest that no socket is closed that its client did not close.
     pub(crate) sockets_stay: bool,
+    /// Whether Redis keeps what it has, and so the accounts of events.
+    pub(crate) keeps_accounts: bool,
 }
 
 impl Setup {
     pub(crate) fn of(name: &'static str) -> Self {
         let host = Ipv4Addr::LOCALHOST;
-        Self { name, brokers: 1, load: Load::default(), lease: None, host, env: Vec::new(), sockets_stay: false }
+        Self {
+            name,
+            brokers: 1,
+            load: Load::default(),
+            lease: None,
+            host,
+            env: Vec::new(),
+            sockets_stay: false,
+            keeps_accounts: true,
+        }
     }
 
     /// Where everything of a row is kept until it runs again.
@@ -101,6 +113,7 @@ pub(crate) struct Trial {
     back: Vec<Duration>,
     held: Vec<String>,
     sockets_stay: bool,
+    keeps_accounts: bool,
 }
 
 impl Trial {
@@ -109,7 +122,7 @@ impl Trial {
         let dir = setup.dir();
         empty(&dir);
         let kafka = ground.kafka(setup.brokers).await;
-        let Setup { name, load, lease, host, env, sockets_stay, .. } = setup;
+        let Setup { name, load, lease, host, env, sockets_stay, keeps_accounts, .. } = setup;
         let redis = Redis::start(&dir.join("redis")).await;
         let place = Place {
             dir: dir.clone(),
@@ -139,6 +152,7 @@ impl Trial {
             back: Vec::new(),
             held: Vec::new(),
             sockets_stay,
+            keeps_accounts,
         };
         for community in communities() {
             trial.found(community, founders(community)).await;
@@ -231,6 +245,9 @@ impl Trial {
             self.held.push("no socket was closed".to_owned());
         }
         sockets.extend(others);
+        if self.keeps_accounts {
+            self.held.push(accounts::hold(&self.site.api, &sockets).await);
+        }
         let verdict = self.oracle.judge(&sockets);
         Outcome { verdict, back: self.back, peaks: self.site.peaks(), held: self.held }
     }

@@ -16,6 +16,7 @@ use peal_cluster::child::Recipe;
 use rand::Rng;
 use tokio::time::timeout;
 
+use self::witness::accounts;
 use self::witness::audience::Audience;
 use self::witness::oracle::{self, Oracle};
 use self::witness::poster::{Poster, Posters};
@@ -69,7 +70,9 @@ async fn course() {
     oracle.more_events(POSTS_BETWEEN_ENDS.end).await;
     posters.finish().await;
 
-    let verdict = oracle.judge(&audience.listens_to_the_end().await);
+    let sockets = audience.listens_to_the_end().await;
+    let verdict = oracle.judge(&sockets);
     println!("{KILLS} kills, {STOPS} stops: {verdict}");
     assert!(verdict.is_clean(), "{verdict}");
+    println!("{}", accounts::hold(&poster.api, &sockets).await);
 }

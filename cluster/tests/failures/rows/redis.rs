@@ -98,9 +98,14 @@ pub(super) async fn frozen(ground: &mut Ground) -> Outcome {
     trial.end().await
 }
 
+/// Redis forgets how far events are; nobody says it again.
+fn forgetful(setup: Setup) -> Setup {
+    Setup { keeps_accounts: false, ..setup }
+}
+
 /// Wiped under load, and wiped again.
 pub(super) async fn flushall(ground: &mut Ground) -> Outcome {
-    let mut trial = Trial::begin(ground, Setup { sockets_stay: true, ..Setup::of("redis_flushall") }).await;
+    let mut trial = Trial::begin(ground, forgetful(Setup { sockets_stay: true, ..Setup::of("redis_flushall") })).await;
     for _ in 0..2 {
         trial.goes_on(Duration::from_secs(8)).await;
         trial.redis.does(&["FLUSHALL"]);
@@ -116,7 +121,7 @@ pub(super) async fn flushall(ground: &mut Ground) -> Outcome {
 
 /// A new instance at the same address.
 pub(super) async fn empty(ground: &mut Ground) -> Outcome {
-    let mut trial = Trial::begin(ground, Setup { sockets_stay: true, ..Setup::of("redis_empty") }).await;
+    let mut trial = Trial::begin(ground, forgetful(Setup { sockets_stay: true, ..Setup::of("redis_empty") })).await;
     trial.goes_on(Duration::from_secs(10)).await;
     trial.redis.kill().await;
     trial.redis.lose_everything();
@@ -135,7 +140,7 @@ pub(super) async fn empty(ground: &mut Ground) -> Outcome {
 pub(super) async fn truncated(ground: &mut Ground) -> Outcome {
     let setup = without_joins("redis_truncated");
     let load = Load { data_bytes: 1_000, ..setup.load.clone() };
-    let mut trial = Trial::begin(ground, Setup { load, ..setup }).await;
+    let mut trial = Trial::begin(ground, forgetful(Setup { load, ..setup })).await;
     let begun = trial.redis.tail_bytes(); // the members stand there
     let grown = async || trial.redis.tail_bytes() > begun + TAIL_BYTES;
     until("the append-only file grows", Duration::from_secs(90), grown).await;
@@ -152,7 +157,7 @@ pub(super) async fn truncated(ground: &mut Ground) -> Outcome {
 
 /// The replica stopped following five seconds before the primary died, and takes its address.
 pub(super) async fn promoted(ground: &mut Ground) -> Outcome {
-    let mut trial = Trial::begin(ground, without_joins("redis_promoted")).await;
+    let mut trial = Trial::begin(ground, forgetful(without_joins("redis_promoted"))).await;
     let mut replica = Redis::following(&trial.redis, &trial.dir.join("replica")).await;
     trial.goes_on(Duration::from_secs(8)).await;
     replica.does(&["REPLICAOF", "NO", "ONE"]);
