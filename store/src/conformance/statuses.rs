@@ -1,5 +1,7 @@
 //! What event statuses and claims promise.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use peal_proto::{Audience, CommunityId, EventId, Kind, Offset, Partition, Topic};
 
@@ -206,12 +208,19 @@ async fn who_watches_an_event_is_told_of_its_next_change(subject: Subject) {
     let statuses = subject.stores().statuses;
     let mut changes = statuses.changes();
     let expected = Some(event("e"));
-    // Anything may have changed as long as nobody says what; a store that has just connected says so.
+    // Anything may have changed as long as nobody says what: a store that has just connected says so, and hears nothing before.
     let next = async |changes: &mut Changes| loop {
         if let Some(event) = changes.next().await {
             return Some(event);
         }
     };
+    loop {
+        statuses.watch(&event("first")).await.unwrap();
+        statuses.update(status("first")).await.unwrap();
+        if tokio::time::timeout(Duration::from_secs(2), next(&mut changes)).await.is_ok() {
+            break;
+        }
+    }
     for round in 0..3 {
         statuses.watch(&event("e")).await.unwrap();
         statuses.watch(&event("e")).await.unwrap();
