@@ -14,7 +14,7 @@ mod slice;
 
 mod machine;
 
-mod backoff;
+pub(crate) mod backoff;
 mod feed;
 mod pulse;
 mod worker;

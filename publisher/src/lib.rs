@@ -2,13 +2,15 @@
 //!
 //! The modules stand in the order of the data: an event is let in ([`admission`]: not too many a second) and taken in
 //! ([`ingest`]: durable, then answered), told to the [`members`] of its community by the [`fanout`] (exactly once into the notification log), and its poster can ask how far
-//! it is ([`status`]). What can't be processed is kept, and can be replayed ([`dead_letters`]). Who is online, and how a notification reaches them, is the node's business.
+//! it is ([`status`]). Where the members are a table of another program, [`cdc`] follows it. What can't be processed is kept, and can be replayed ([`dead_letters`]). Who is online, and how a notification reaches them, is the node's business.
 
 mod admission;
 mod ingest;
 
 mod fanout;
 mod members;
+
+mod cdc;
 
 mod dead_letters;
 mod status;
@@ -25,13 +27,14 @@ use std::sync::Arc;
 use axum::Router;
 use peal_proto::ShardMap;
 use peal_serve::Clock;
-use peal_store::Stores;
+use peal_store::{Stores, Table};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
 pub use crate::admission::{Proxy, Rate};
-pub use crate::config::{AdmissionSettings, Settings};
+use crate::cdc::Cdc;
+pub use crate::config::{AdmissionSettings, CdcSettings, Columns, Settings};
 use crate::fanout::Fanout;
 pub use crate::fanout::FanoutLimits;
 use crate::ingest::{Ingest, Seats};
@@ -54,18 +57,33 @@ struct App {
     /// For requests that read dead letters.
     letters_seats: Seats,
     fanout: Fanout,
+    /// Where the members are a table of another program.
+    cdc: Option<Cdc>,
 }
 
 impl Publisher {
     /// A publisher on these stores. `map` is the shard map that `/v1/locate` answers from.
     #[must_use]
     pub fn new(stores: Stores, map: watch::Receiver<Arc<ShardMap>>, clock: Clock, settings: Settings) -> Self {
+        Self::with_table(stores, map, clock, settings, None)
+    }
+
+    /// The same, and the members follow a table.
+    #[must_use]
+    pub fn with_table(
+        stores: Stores,
+        map: watch::Receiver<Arc<ShardMap>>,
+        clock: Clock,
+        settings: Settings,
+        table: Option<(Arc<dyn Table>, Columns)>,
+    ) -> Self {
         let admission = Admission::new(&clock, &settings);
         let ingest = Ingest::new(stores.clone(), clock.clone(), &settings);
         let members_seats = Seats::new(limits::MEMBERS_INFLIGHT_REQUESTS_MAX, 0);
         let letters_seats = Seats::new(limits::LETTERS_INFLIGHT_REQUESTS_MAX, 0);
         let fanout = Fanout::new(stores.clone(), clock.clone(), settings.slice);
-        Self { app: Arc::new(App { stores, clock, map, admission, ingest, members_seats, letters_seats, fanout }) }
+        let cdc = table.map(|(table, columns)| Cdc::new(stores.clone(), clock.clone(), table, columns));
+        Self { app: Arc::new(App { stores, clock, map, admission, ingest, members_seats, letters_seats, fanout, cdc }) }
     }
 
     /// The HTTP interface, to be served by [`peal_serve::serve`].
@@ -76,7 +94,12 @@ impl Publisher {
     /// Fans events out until `stop`; then ends in order: slices under way are written, events in flight are in the log.
     /// Dropping the future is a crash, which is survived as well.
     pub async fn run(&self, stop: CancellationToken) {
-        self.app.fanout.run(&stop).await;
+        let following = async {
+            if let Some(cdc) = &self.app.cdc {
+                cdc.run(&stop).await;
+            }
+        };
+        tokio::join!(self.app.fanout.run(&stop), following);
         self.app.ingest.finish().await;
     }
 }

@@ -1,7 +1,7 @@
 //! Whether the publisher can do its work: `GET /readyz`.
 //!
 //! Not ready (503) when it can't take events in, or when its fan-out stands still for a reason of its own. When only the
-//! members or the statuses are away it is degraded and says so, but ready (200): events are still accepted, and to take
+//! members or the statuses are away, or the table of members is not followed, it is degraded and says so, but ready (200): events are still accepted, and to take
 //! every publisher out of service would turn a wait into a loss for posters who do not repeat.
 
 use peal_proto::id::InvalidId;
@@ -9,6 +9,7 @@ use peal_proto::{CommunityId, Partition, Topic};
 use peal_store::{StoreError, Stores};
 use serde::Serialize;
 
+use crate::cdc;
 use crate::fanout::Health;
 use crate::limits::READY_TIMEOUT;
 use crate::within::within;
@@ -22,6 +23,8 @@ pub(crate) struct Readiness {
     members: String,
     statuses: String,
     fanout: Health,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cdc: Option<cdc::Health>,
 }
 
 impl Readiness {
@@ -29,7 +32,7 @@ impl Readiness {
     ///
     /// # Errors
     /// When what is asked for were no ids, which they are.
-    pub(crate) async fn of(stores: &Stores, fanout: Health) -> Result<Self, InvalidId> {
+    pub(crate) async fn of(stores: &Stores, fanout: Health, cdc: Option<cdc::Health>) -> Result<Self, InvalidId> {
         let (community, event) = (CommunityId::new(0)?, "readyz".parse()?);
         let (log, members, statuses) = tokio::join!(
             within(READY_TIMEOUT, "log", stores.log.end(Topic::Events, Partition::new(0))),
@@ -39,8 +42,9 @@ impl Readiness {
         let waits_for_stores = members.is_err() || statuses.is_err();
         let stands_still = fanout.assigned.is_none() || fanout.stopped > 0 || (fanout.stalled > 0 && !waits_for_stores);
         let ready = log.is_ok() && !stands_still;
-        let degraded = waits_for_stores || fanout.stalled > 0 || !ready;
-        Ok(Self { ready, degraded, log: said(log), members: said(members), statuses: said(statuses), fanout })
+        let is_behind = cdc.as_ref().is_some_and(|cdc| cdc.stalled || cdc.assigned.is_none());
+        let degraded = waits_for_stores || fanout.stalled > 0 || is_behind || !ready;
+        Ok(Self { ready, degraded, log: said(log), members: said(members), statuses: said(statuses), fanout, cdc })
     }
 }
 

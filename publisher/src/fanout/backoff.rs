@@ -9,7 +9,7 @@ use crate::limits::{BACKOFF_MAX, BACKOFF_MIN};
 /// The waits of one worker. No dice: each partition has its own part of the jitter, so that the workers of a process do
 /// not knock as one at a store that comes back.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     partition: Partition,
     failures: u32,
 }
@@ -18,12 +18,12 @@ pub(super) struct Backoff {
 const PARTS: u32 = 16;
 
 impl Backoff {
-    pub(super) fn new(partition: Partition) -> Self {
+    pub(crate) fn new(partition: Partition) -> Self {
         Self { partition, failures: 0 }
     }
 
     /// After another error: from half of the doubled wait to all of it.
-    pub(super) fn next(&mut self) -> Duration {
+    pub(crate) fn next(&mut self) -> Duration {
         let doubled = BACKOFF_MIN.saturating_mul(2_u32.saturating_pow(self.failures));
         self.failures = self.failures.saturating_add(1);
         let wait = doubled.min(BACKOFF_MAX);
@@ -31,12 +31,12 @@ impl Backoff {
     }
 
     /// After a success; how many errors were before it.
-    pub(super) fn reset(&mut self) -> u32 {
+    pub(crate) fn reset(&mut self) -> u32 {
         std::mem::take(&mut self.failures)
     }
 
     /// Whether the last attempt failed.
-    pub(super) fn failing(&self) -> bool {
+    pub(crate) fn failing(&self) -> bool {
         self.failures > 0
     }
 }
