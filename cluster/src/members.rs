@@ -41,7 +41,7 @@ pub enum Failure {
         count: u64,
     },
     /// The file does not say who the members are.
-    #[error("{}: {error}", path.display())]
+    #[error("{}", path.display())]
     File {
         /// Which file.
         path: PathBuf,

@@ -49,12 +49,17 @@ pub(super) fn read(from: impl BufRead, only: Option<CommunityId>) -> Result<Rows
             continue;
         }
         let invalid = |reason| InvalidRows::Line { line: number, reason };
-        let is_first = shape.is_none();
-        let shape = *shape.get_or_insert(shape_of(&fields, only).map_err(invalid)?);
-        if is_first && is_header(&fields) {
-            continue;
-        }
-        let (community, user) = row(&fields, shape, only).map_err(invalid)?;
+        let known = match shape {
+            Some(known) => known,
+            None => {
+                let first = *shape.insert(shape_of(&fields, only).map_err(invalid)?);
+                if is_header(&fields) {
+                    continue;
+                }
+                first
+            }
+        };
+        let (community, user) = row(&fields, known, only).map_err(invalid)?;
         if only.is_some_and(|only| only != community) {
             continue;
         }

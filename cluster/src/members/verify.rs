@@ -43,7 +43,8 @@ pub(super) async fn run(api: &Api, verify: &Verify, community: Option<CommunityI
             repair(api, community, difference).await?;
         }
     }
-    let all = format!("{members} members of {communities} communities");
+    let communities = if communities == 1 { "1 community".to_owned() } else { format!("{communities} communities") };
+    let all = format!("{members} members of {communities}");
     match (differ, verify.repair) {
         (0, _) => Ok(output::line(format!("equal: {all}"))?),
         (_, true) => Ok(output::line(format!("repaired: {differ} of {all} differed"))?),
