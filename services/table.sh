@@ -3,6 +3,8 @@
 # answer. What already runs is left alone, so it may be called again; `table.sh postgres` starts that alone. down.sh stops them.
 source "$(dirname "${BASH_SOURCE[0]}")/settings.sh"
 
+VALUE_SCHEMAS=${VALUE_SCHEMAS:-false} # whether each change has its schema around it
+
 # The newest that is installed: Debian has it on no PATH.
 postgres_directory() { find /usr/lib/postgresql -mindepth 2 -maxdepth 2 -name bin 2> /dev/null | sort -V | tail -n 1; }
 
@@ -57,6 +59,7 @@ start_connect() {
     alive "$RUN/connect.pid" && return
     port_is_free "$CONNECT_PORT" || fail "port $CONNECT_PORT is taken by another program; choose another with CONNECT_PORT"
     { cat "$SERVICES/connect/worker.properties"
+      echo "value.converter.schemas.enable=$VALUE_SCHEMAS"
       echo "bootstrap.servers=127.0.0.1:$(kafka_port 1)"
       echo "listeners=http://127.0.0.1:$CONNECT_PORT"
       echo "offset.storage.file.filename=$RUN/connect.offsets"; } > "$RUN/worker.properties"

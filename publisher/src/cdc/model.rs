@@ -122,10 +122,10 @@ impl Table {
         records.push(RowRecord { partition: Partition::new(partition), offset, key: Some(bytes(columns(key))), value });
     }
 
-    /// Kafka keeps the last record of each key, where `share` of the topic has been looked through.
-    fn compact(&mut self, share: f64) {
+    /// Kafka keeps the last record of each key, where so much of the topic has been looked through.
+    fn compact(&mut self, percent: usize) {
         for records in &mut self.topic {
-            let clean = Offset::new((records.len() as f64 * share) as u64);
+            let clean = Offset::new((records.len() * percent / 100) as u64);
             let last: BTreeMap<_, _> =
                 records.iter().filter(|record| record.offset < clean).map(|r| (r.key.clone(), r.offset)).collect();
             records.retain(|record| record.offset >= clean || last[&record.key] == record.offset);
@@ -190,9 +190,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn the_sets_end_equal_to_the_table(changes in changes(), events in events(), share in 0.0..1.0_f64) {
+    fn the_sets_end_equal_to_the_table(changes in changes(), events in events(), percent in 0..=100_usize) {
         let mut table = Table::after(&changes);
-        table.compact(share);
+        table.compact(percent);
         let (mut store, mut saved) = (Store::default(), Store::default());
         let mut machines = [store.machine(), store.machine()];
         for event in &events {
