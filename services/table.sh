@@ -12,9 +12,8 @@ require() {
     [ -n "$(postgres_directory)" ] && command -v psql > /dev/null && return
     [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null || fail "missing: PostgreSQL (Debian, as root: apt-get install postgresql)"
     echo "PostgreSQL is missing and is installed now" >&2
-    # Only the program: the package would start a server of its own.
-    mkdir -p /etc/postgresql-common && echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.conf
-    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+    # In this runlevel the package starts no server of its own.
+    { apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
         apt-get install -qq -y --no-install-recommends postgresql postgresql-client; } > /dev/null \
         || fail "apt-get could not install postgresql"
 }

@@ -25,6 +25,7 @@ use std::time::Duration;
 use peal_cluster::api::Api;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
 const PEAL: &str = env!("CARGO_BIN_EXE_peal");
@@ -70,6 +71,12 @@ async fn the_sets_stay_equal_to_the_table_whatever_is_killed() {
     writer.goes_on().await;
     site.publisher(0).await;
     site.publisher(1).await;
+
+    site.signal("publisher-0", "-STOP");
+    until("the other follows all partitions", READY_TIMEOUT, async || site.follows_all(1)).await;
+    writer.goes_on().await;
+    site.signal("publisher-0", "-CONT");
+    writer.goes_on().await;
 
     site.redis(&["flushall"]);
     writer.goes_on().await;
@@ -213,6 +220,17 @@ impl Site {
         let mut process = self.processes.remove(name).unwrap();
         process.kill().unwrap();
         process.wait().unwrap();
+    }
+
+    fn signal(&self, name: &str, signal: &str) {
+        run(Command::new("kill").args([signal, &self.processes[name].id().to_string()]));
+    }
+
+    /// Whether a publisher says that every partition of the table is its own.
+    fn follows_all(&self, publisher: u16) -> bool {
+        let ready = format!("{}/readyz", url("http", self.port + 7 + publisher));
+        let says = run(Command::new("curl").args(["-s", "--max-time", "5", &ready]));
+        serde_json::from_str::<Value>(&says).unwrap()["cdc"]["assigned"] == 3
     }
 
     /// `kill -9` of what a script started; waits until it is gone.

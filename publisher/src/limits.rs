@@ -140,3 +140,7 @@ pub const CDC_QUIET_LOOKS_MAX: u32 = 6;
 /// How often a follower who has nothing to do says that it is there: several times while Kafka keeps a tombstone, 24 hours by
 /// default.
 pub const CDC_STILL_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// How long a follower waits when the members are not where it left them: a publisher that was frozen and its successor would
+/// take the partition from each other until Kafka has told one of the two.
+pub const CDC_MOVED_PAUSE: Duration = Duration::from_millis(500);

@@ -19,7 +19,7 @@ use super::letter::Letter;
 use super::machine::{Look, Machine, Told};
 use crate::config::Columns;
 use crate::fanout::backoff::Backoff;
-use crate::limits::{CDC_LOOK_INTERVAL, CDC_LOOKS_AN_END, CDC_STILL_INTERVAL};
+use crate::limits::{CDC_LOOK_INTERVAL, CDC_LOOKS_AN_END, CDC_MOVED_PAUSE, CDC_STILL_INTERVAL};
 
 /// Follows the partitions that are this publisher's.
 pub(super) struct Follower {
@@ -70,6 +70,7 @@ impl Follower {
                         "the members are not where they were left; going on there"
                     );
                     metrics::counter!("peal_cdc_moved_total").increment(1);
+                    sleep(CDC_MOVED_PAUSE).await;
                 }
                 Err(error) => {
                     let wait = self.failed(&error);
