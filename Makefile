@@ -28,7 +28,7 @@ ON_SERVICES := peal-node/bin,peal-publisher/bin,peal-cluster/services
 CLUSTER := --package peal-node --package peal-publisher --package peal-cluster --bins --features $(ON_SERVICES)
 
 .PHONY: help run cluster test check bench bench-services minute minute-services services services-down test-services failure-table test-rust test-browser test-conformance \
-	test-producers test-failures format lint lint-services docs has-rust has-node has-producers has-chromium
+	test-producers test-cdc test-failures format lint lint-services docs has-rust has-node has-producers has-maven has-chromium
 
 help: ## Say what there is
 	@echo "Peal: everybody in a community is told what happened in it, once, in order."
@@ -77,7 +77,7 @@ services: ## Start a real Kafka and a real Redis on loopback (make services BROK
 services-down: ## Stop them again
 	@services/down.sh
 
-test-services: lint-services test-conformance test-producers test-failures ## Kill Kafka, Redis, nodes and publishers for real; under 25 minutes
+test-services: lint-services test-conformance test-producers test-cdc test-failures ## Kill Kafka, Redis, nodes and publishers for real; under 28 minutes
 
 # The parts of `make test` and `make check`, each of use alone.
 
@@ -97,6 +97,11 @@ test-conformance: has-rust
 test-producers: has-rust has-node has-producers
 	cargo build $(CLUSTER)
 	cargo test --package peal-cluster --features services --test producers
+
+# A table of members in PostgreSQL, followed through Debezium.
+test-cdc: has-rust has-maven
+	cargo build $(CLUSTER)
+	cargo test --package peal-cluster --features services --test cdc -- --nocapture
 
 # One row: make test-failures ROWS=redis_empty
 test-failures: has-rust
@@ -140,6 +145,12 @@ has-producers:
 	@command -v javac > /dev/null && command -v mvn > /dev/null && python3 -c 'import ensurepip' 2> /dev/null || { \
 		echo "A JDK, Maven or Python with venv is missing; only the test of other producers needs all. On Debian:" >&2; \
 		echo "apt-get install default-jdk-headless maven python3-venv." >&2; \
+		exit 1; }
+
+has-maven:
+	@command -v java > /dev/null && command -v mvn > /dev/null && command -v curl > /dev/null || { \
+		echo "Java 17, Maven or curl is missing; only the tests on real services need them. On Debian:" >&2; \
+		echo "apt-get install default-jre-headless maven curl." >&2; \
 		exit 1; }
 
 has-chromium:

@@ -5,10 +5,12 @@ source "$(dirname "${BASH_SOURCE[0]}")/settings.sh"
 STOP_SECONDS=20 # a broker writes its snapshot and closes its segments within a few
 
 stop() {
-    local file=$1 pid
+    local file=$1 pid signal=TERM
+    # By TERM PostgreSQL would wait for its clients to leave.
+    [ "$(basename "$file")" = postgres.pid ] && signal=INT
     if alive "$file"; then
         read -r pid _ < "$file"
-        kill "$pid" 2> /dev/null || true
+        kill -"$signal" "$pid" 2> /dev/null || true
         for _ in $(seq $((STOP_SECONDS * 10))); do
             alive "$file" || break
             sleep 0.1
@@ -32,5 +34,6 @@ for file in "$RUN"/*.pid; do
 done
 wait
 if [ "${1:-}" = --wipe ]; then
-    rm -rf "$RUN"/kafka-* "$RUN"/redis "$RUN"/*.log "$RUN"/cluster "$RUN"/brokers
+    if [ -L "$RUN/postgres-data" ]; then rm -rf "$(readlink "$RUN/postgres-data")" "$RUN/postgres-data"; fi
+    rm -rf "$RUN"/kafka-* "$RUN"/redis "$RUN"/connect.offsets "$RUN"/*.log "$RUN"/cluster "$RUN"/brokers
 fi

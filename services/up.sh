@@ -3,7 +3,6 @@
 # runs is left alone, so it may be called again. down.sh stops them.
 source "$(dirname "${BASH_SOURCE[0]}")/settings.sh"
 
-READY_SECONDS=90 # a broker is ready after 4 on an idle machine and after 15 on a busy one
 JARS=$RUN/jars
 
 require() {
@@ -40,17 +39,6 @@ install_redis() {
     # Only the program: the package would start a server of its own.
     apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
         apt-get install -qq -y --no-install-recommends redis-server > /dev/null
-}
-
-# The jars go through Maven's cache in ~/.m2, which outlives this directory.
-fetch_jars() {
-    local pom=$SERVICES/pom.xml
-    cmp -s "$pom" "$JARS/complete" && return
-    rm -rf "$JARS"
-    # To stderr: what this script says on stdout is for eval.
-    mvn -q -B -Dstyle.color=never -f "$pom" dependency:copy-dependencies -DoutputDirectory="$JARS" -DincludeScope=runtime >&2 \
-        || fail "Maven could not fetch Kafka's jars; are Maven Central or a mirror in ~/.m2/settings.xml within reach?"
-    cp "$pom" "$JARS/complete"
 }
 
 quick_java() { java -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "$JARS/*" "$@"; }
@@ -104,17 +92,6 @@ log.segment.bytes=67108864
 END
 }
 
-# start <name> <command…>: in a session of its own, with a log and a pid file.
-start() {
-    local name=$1 pid
-    shift
-    setsid "$@" > "$RUN/$name.log" 2>&1 < /dev/null &
-    pid=$!
-    echo "$pid $(started_at "$pid")" > "$RUN/$name.pid"
-}
-
-port_is_free() { ! (exec 3<> "/dev/tcp/127.0.0.1/$1") 2> /dev/null; }
-
 start_broker() {
     local broker=$1 name=kafka-$1 port
     alive "$RUN/$name.pid" && return
@@ -140,18 +117,6 @@ start_redis() {
         --stream-node-max-bytes 512 # what a user's first notification takes; 4096 by default
 }
 
-# wait_for <name> <command…>: until the command succeeds, or the service dies, or it takes too long.
-wait_for() {
-    local name=$1
-    shift
-    for _ in $(seq $((READY_SECONDS * 10))); do
-        "$@" && return
-        alive "$RUN/$name.pid" || fail "$name has stopped; the end of $RUN/$name.log:" "$(tail -n 5 "$RUN/$name.log")"
-        sleep 0.1
-    done
-    fail "$name is not ready after $READY_SECONDS s; see $RUN/$name.log"
-}
-
 broker_answers() { grep -q 'Kafka Server started' "$RUN/$1.log"; }
 redis_answers() { [ "$(redis-cli -h 127.0.0.1 -p "$REDIS_PORT" ping 2> /dev/null)" = PONG ]; }
 
@@ -171,7 +136,7 @@ JARS=$RUN/jars
 if [ -f "$RUN/brokers" ] && [ "$(cat "$RUN/brokers")" != "$BROKERS" ]; then
     fail "$RUN was made for $(cat "$RUN/brokers") broker(s), not $BROKERS; services/down.sh --wipe empties it"
 fi
-fetch_jars
+fetch_jars "$SERVICES/pom.xml" "$JARS"
 [ -f "$RUN/cluster" ] || quick_java kafka.tools.StorageTool random-uuid > "$RUN/cluster"
 echo "$BROKERS" > "$RUN/brokers"
 start_redis

@@ -102,7 +102,8 @@ fn shown(letter: &ShownLetter) -> Vec<String> {
         Ok(text) => printable(text),
         Err(_) => content.value.escape_ascii().to_string(),
     };
-    let (topic, partition, offset, key) = (content.topic, content.partition, content.offset, key_of(content.key));
+    let (topic, partition, offset, key) =
+        (printable(content.topic.name()), content.partition, content.offset, key_of(content.key));
     let bytes = match content.cut_from {
         None => format!("{} bytes", content.value.len()),
         Some(bytes) => format!("{bytes} bytes, of which the first {} are kept", content.value.len()),

@@ -86,3 +86,6 @@ pub const SOCKET_READ_BYTES: usize = 4 * 1024;
 
 /// Bytes of a frame that a client takes: an event of 64 KiB with what stands around it, and room for larger data.
 pub const FRAME_BYTES_MAX: usize = 1024 * 1024;
+
+/// Members that `peal members verify` compares at once: 80 MB of ids.
+pub const MEMBERS_VERIFIED_MAX: u64 = 10_000_000;

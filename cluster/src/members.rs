@@ -1,11 +1,16 @@
-//! `peal members`: counts, lists, adds and removes the members of a community.
+//! `peal members`: counts, lists, adds and removes the members of a community, and compares them with what they should be.
+
+mod rows;
+mod verify;
 
 use std::collections::BTreeSet;
 use std::io;
+use std::path::PathBuf;
 
 use peal_proto::{CommunityId, UserId};
 use peal_store::members::MEMBERS_PAGE_MAX;
 
+pub use self::rows::InvalidRows;
 use crate::api::{Api, ApiError, Change, Changed};
 use crate::config::members::{Action, Members, Users};
 use crate::limits::{MEMBERS_LISTED_MAX, MEMBERS_SHOWN};
@@ -35,6 +40,29 @@ pub enum Failure {
         /// How many.
         count: u64,
     },
+    /// The file does not say who the members are.
+    #[error("{}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        error: InvalidRows,
+    },
+    /// There is no community to compare.
+    #[error("{} has no members of any community; name those that have none with --community or --also", path.display())]
+    Nothing {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The sets are not what they should be.
+    #[error("{differ} differ, of {all}; --repair adds who is missing and removes who should be no member")]
+    Differ {
+        /// How many.
+        differ: usize,
+        /// Of how many.
+        all: String,
+    },
     /// The answer can't be printed.
     #[error("stdout can't be written")]
     Output(#[from] io::Error),
@@ -45,7 +73,11 @@ pub enum Failure {
 /// # Errors
 /// [`Failure`].
 pub async fn run(members: &Members) -> Result<(), Failure> {
-    let (api, community) = (members.which.api(), members.community);
+    let api = members.which.api();
+    if let Some(Action::Verify(verify)) = &members.action {
+        return verify::run(&api, verify, members.community.or(verify.community)).await;
+    }
+    let Some(community) = members.community else { return Ok(()) }; // the command line makes no sense without, and was refused
     match &members.action {
         None => show(&api, community).await,
         Some(Action::List) => list(&api, community).await,
@@ -57,6 +89,7 @@ pub async fn run(members: &Members) -> Result<(), Failure> {
             let changed = change(&api, community, users, |remove| Change { remove, ..Change::default() }).await?;
             told(users.count(), changed.removed, "removed from", "were no members", community)
         }
+        Some(Action::Verify(_)) => Ok(()),
     }
 }
 

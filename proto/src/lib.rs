@@ -29,7 +29,7 @@ pub mod name;
 
 pub use close::CloseCode;
 pub use cursor::{Cursor, Position};
-pub use dead_letter::{DeadLetter, LetterId};
+pub use dead_letter::{DeadLetter, LetterId, LetterTopic};
 pub use event::{Audience, Event, Kind};
 pub use id::{CommunityId, EventId, Generation, NodeId, Offset, Partition, UserId};
 pub use name::Topic;

@@ -56,6 +56,9 @@ pub const ACCOUNTS_GROUP: &str = "peal.accounts";
 /// Consumer group of the nodes on [`Topic::Notifications`].
 pub const NODES_GROUP: &str = "peal.nodes";
 
+/// Consumer group of the publishers that share the partitions of a table's changes; it commits nothing.
+pub const CDC_GROUP: &str = "peal.cdc";
+
 /// Record header: when a notification expires, RFC 3339.
 pub const EXPIRES_HEADER: &str = "expires";
 /// Record header: W3C trace context.
@@ -77,6 +80,12 @@ pub const SHARDS_CHANNEL: &str = "peal:shards";
 #[must_use]
 pub fn members_key(community: CommunityId) -> String {
     format!("community:{community}:members")
+}
+
+/// How far the members follow a table, by the name of the topic that tells its changes: a hash of positions by partition.
+#[must_use]
+pub fn followed_key(topic: &str) -> String {
+    format!("peal:members:followed:{topic}")
 }
 
 /// Stream of what is parked for a user. The hash tag keeps a partition in one Redis Cluster slot.
@@ -136,6 +145,7 @@ mod tests {
         let user = UserId::new(42).unwrap();
         assert_eq!(members_key(CommunityId::new(7).unwrap()), "community:7:members");
         assert_eq!(inbox_key(Partition::new(3), user), "peal:{p3}:inbox:42");
+        assert_eq!(followed_key("shop.public.memberships"), "peal:members:followed:shop.public.memberships");
         assert_eq!(marker_key(Partition::new(3)), "peal:{p3}:marker");
         assert_eq!(users_key(Partition::new(3)), "peal:{p3}:users");
         assert_eq!(floors_key(Partition::new(3)), "peal:{p3}:floors");

@@ -41,6 +41,56 @@ pub struct AdmissionSettings {
     pub trusted_proxies: Vec<Proxy>,
 }
 
+/// Where the members are a table of another program: the topic that tells its changes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "flags", derive(clap::Args), command(next_help_heading = "Members from a table"))]
+pub struct CdcSettings {
+    /// The topic in which Debezium tells the changes of the table of members [default: none, somebody else keeps the members]
+    ///
+    /// Its name is used as it is, without --prefix.
+    #[cfg_attr(feature = "flags", arg(long, env = "PEAL_CDC_TOPIC", value_name = "TOPIC"))]
+    pub cdc_topic: Option<String>,
+    /// Which columns.
+    #[cfg_attr(feature = "flags", command(flatten))]
+    pub columns: Columns,
+}
+
+/// Which columns of the table say who is in which community.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "flags", derive(clap::Args))]
+pub struct Columns {
+    /// The column of the table that has the community's id
+    #[cfg_attr(
+        feature = "flags",
+        arg(
+            id = "cdc_community_column",
+            long = "cdc-community-column",
+            env = "PEAL_CDC_COMMUNITY_COLUMN",
+            default_value = "community_id",
+            value_name = "COLUMN"
+        )
+    )]
+    pub community: String,
+    /// The column of the table that has the user's id
+    #[cfg_attr(
+        feature = "flags",
+        arg(
+            id = "cdc_user_column",
+            long = "cdc-user-column",
+            env = "PEAL_CDC_USER_COLUMN",
+            default_value = "user_id",
+            value_name = "COLUMN"
+        )
+    )]
+    pub user: String,
+}
+
+impl Default for Columns {
+    fn default() -> Self {
+        Self { community: "community_id".to_owned(), user: "user_id".to_owned() }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use peal_proto::{DeadLetter, LetterId, Offset, Partition, Position, Topic};
+use peal_proto::{DeadLetter, LetterId, LetterTopic, Offset, Partition, Position, Topic};
 use peal_store::log::{Headers, NewRecord, Reader, Record};
 use peal_store::{Log, StoreError};
 use serde::Serialize;
@@ -21,7 +21,7 @@ use crate::limits::{LETTERS_PAGE_TIME, LETTERS_PARTITIONS_AT_ONCE, LETTERS_WAIT_
 pub(crate) struct Listed {
     letter: LetterId,
     reason: String,
-    topic: &'static str,
+    topic: String,
     partition: Partition,
     offset: Offset,
     key: Option<u64>,
@@ -33,7 +33,7 @@ impl Listed {
     fn of(id: LetterId, letter: DeadLetter) -> Self {
         let DeadLetter { reason, topic, partition, offset, key, value, cut_from } = letter;
         let bytes = cut_from.unwrap_or(value.len() as u64);
-        Self { letter: id, reason, topic: topic.name(), partition, offset, key, bytes }
+        Self { letter: id, reason, topic: topic.to_string(), partition, offset, key, bytes }
     }
 }
 
@@ -139,11 +139,11 @@ fn letter_of(LetterId { partition, offset }: LetterId, record: Record) -> DeadLe
 }
 
 /// Why a letter can't go back to where it came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NoReplay {
     /// Nobody reads its topic.
     #[error("it is of {0}, and only what is of {events} or {notifications} can be processed", events = Topic::Events, notifications = Topic::Notifications)]
-    Topic(Topic),
+    Topic(LetterTopic),
     /// Whom the record is for is not known.
     #[error(
         "its record had no number as its key, and the key says whom it is for; post what it should have said instead"
@@ -157,10 +157,12 @@ pub(crate) enum NoReplay {
 /// The record of a letter, as it was.
 pub(crate) fn record_of(letter: DeadLetter) -> Result<(Topic, NewRecord), NoReplay> {
     let DeadLetter { topic, partition, key, value, cut_from, .. } = letter;
-    match topic {
-        Topic::Events | Topic::Notifications => {}
-        Topic::Receipts | Topic::DeadLetters => return Err(NoReplay::Topic(topic)),
-    }
+    let topic = match topic {
+        LetterTopic::Log(topic @ (Topic::Events | Topic::Notifications)) => topic,
+        LetterTopic::Log(Topic::Receipts | Topic::DeadLetters) | LetterTopic::Other(_) => {
+            return Err(NoReplay::Topic(topic));
+        }
+    };
     if let Some(bytes) = cut_from {
         return Err(NoReplay::Cut(bytes));
     }

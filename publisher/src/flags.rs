@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use clap::Parser;
-use peal_publisher::AdmissionSettings;
+use peal_publisher::{AdmissionSettings, CdcSettings};
 use peal_serve::services::{KafkaArgs, LogArgs, RedisArgs};
 
 const ABOUT: &str = "\
@@ -16,6 +16,8 @@ Examples:
   peal-publisher
   PEAL_BROKERS=kafka:9092 PEAL_REDIS=redis://redis peal-publisher --listen 0.0.0.0:7000
   peal-publisher --members 'social:<c>:users'     the community service has other names for its sets
+  peal-publisher --cdc-topic shop.public.memberships
+                                          the members are a table, whose changes Debezium tells
 
 Paths:
   /v1/communities/…  /v1/events/…  /v1/locate   see the README
@@ -37,6 +39,8 @@ pub(crate) struct Flags {
     pub(crate) redis: RedisArgs,
     #[command(flatten)]
     pub(crate) admission: AdmissionSettings,
+    #[command(flatten)]
+    pub(crate) cdc: CdcSettings,
     #[command(flatten)]
     pub(crate) log: LogArgs,
 }

@@ -25,6 +25,7 @@ use peal_serve::{Failure, healthz, locate, telemetry, with_fallbacks};
 use tower_http::cors::CorsLayer;
 
 use crate::App;
+use crate::cdc::Cdc;
 use crate::ingest::Seat;
 use crate::ready::Readiness;
 
@@ -55,7 +56,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 }
 
 async fn readyz(State(app): State<Arc<App>>) -> Result<(StatusCode, Json<Readiness>), Failure> {
-    let readiness = Readiness::of(&app.stores, app.fanout.health(), app.accounts.health()).await;
+    let cdc = app.cdc.as_ref().map(Cdc::health);
+    let readiness = Readiness::of(&app.stores, app.fanout.health(), app.accounts.health(), cdc).await;
     let readiness = readiness.map_err(|error| Failure::new(ProblemKind::Internal, error.to_string()))?;
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Ok((status, Json(readiness)))

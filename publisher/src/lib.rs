@@ -2,15 +2,17 @@
 //!
 //! The modules stand in the order of the data: an event is let in ([`admission`]: not too many a second) and taken in
 //! ([`ingest`]: durable, then answered), told to the [`members`] of its community by the [`fanout`] (exactly once into the
-//! notification log), and its poster can ask how far it is ([`status`]) and what became of it ([`accounts`]). What can't be
-//! processed is kept, and can be replayed ([`dead_letters`]). Who is online, and how a notification reaches them, is the node's
-//! business.
+//! notification log), and its poster can ask how far it is ([`status`]) and what became of it ([`accounts`]). Where the members
+//! are a table of another program, [`cdc`] follows it. What can't be processed is kept, and can be replayed ([`dead_letters`]).
+//! Who is online, and how a notification reaches them, is the node's business.
 
 mod admission;
 mod ingest;
 
 mod fanout;
 mod members;
+
+mod cdc;
 
 mod accounts;
 mod dead_letters;
@@ -32,14 +34,15 @@ use std::sync::Arc;
 use axum::Router;
 use peal_proto::ShardMap;
 use peal_serve::Clock;
-use peal_store::Stores;
+use peal_store::{Stores, Table};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts::Accounts;
 use crate::admission::Admission;
 pub use crate::admission::{Proxy, Rate};
-pub use crate::config::{AdmissionSettings, FanoutLimits, Settings};
+use crate::cdc::Cdc;
+pub use crate::config::{AdmissionSettings, CdcSettings, Columns, FanoutLimits, Settings};
 use crate::fanout::Fanout;
 use crate::ingest::{Ingest, Seats};
 
@@ -62,19 +65,34 @@ struct App {
     letters_seats: Seats,
     fanout: Fanout,
     accounts: Accounts,
+    /// Where the members are a table of another program.
+    cdc: Option<Cdc>,
 }
 
 impl Publisher {
     /// A publisher on these stores. `map` is the shard map that `/v1/locate` answers from.
     #[must_use]
     pub fn new(stores: Stores, map: watch::Receiver<Arc<ShardMap>>, clock: Clock, settings: Settings) -> Self {
+        Self::with_table(stores, map, clock, settings, None)
+    }
+
+    /// The same, and the members follow a table.
+    #[must_use]
+    pub fn with_table(
+        stores: Stores,
+        map: watch::Receiver<Arc<ShardMap>>,
+        clock: Clock,
+        settings: Settings,
+        table: Option<(Arc<dyn Table>, Columns)>,
+    ) -> Self {
         let admission = Admission::new(&clock, &settings);
         let ingest = Ingest::new(stores.clone(), clock.clone(), &settings);
         let members_seats = Seats::new(limits::MEMBERS_INFLIGHT_REQUESTS_MAX, 0);
         let letters_seats = Seats::new(limits::LETTERS_INFLIGHT_REQUESTS_MAX, 0);
         let fanout = Fanout::new(stores.clone(), clock.clone(), settings.fanout);
         let accounts = Accounts::new(stores.clone(), clock.clone());
-        let app = App { stores, clock, map, admission, ingest, members_seats, letters_seats, fanout, accounts };
+        let cdc = table.map(|(table, columns)| Cdc::new(stores.clone(), clock.clone(), table, columns));
+        let app = App { stores, clock, map, admission, ingest, members_seats, letters_seats, fanout, accounts, cdc };
         Self { app: Arc::new(app) }
     }
 
@@ -83,10 +101,16 @@ impl Publisher {
         http::router(Arc::clone(&self.app))
     }
 
-    /// Fans events out and keeps their accounts until `stop`; then ends in order: slices under way are written, events in flight are in the log.
+    /// Fans events out and keeps their accounts until `stop`; then ends in order: slices under way are written, events in flight
+    /// are in the log.
     /// Dropping the future is a crash, which is survived as well.
     pub async fn run(&self, stop: CancellationToken) {
-        tokio::join!(self.app.fanout.run(&stop), self.app.accounts.run(&stop));
+        let following = async {
+            if let Some(cdc) = &self.app.cdc {
+                cdc.run(&stop).await;
+            }
+        };
+        tokio::join!(self.app.fanout.run(&stop), self.app.accounts.run(&stop), following);
         self.app.ingest.finish().await;
     }
 }

@@ -154,3 +154,21 @@ pub const FENCED_PAUSE: Duration = Duration::from_secs(5);
 /// How long a partition may be quiet before its commit is written again. Kafka forgets a commit after 7 days by default
 /// (`offsets.retention.minutes`), and the fan-out would begin anew.
 pub const COMMIT_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// How often it is looked whether the members are still where they were left in following a table: so long they may be lost
+/// before it is noticed.
+pub const CDC_LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Looks from one at the ends of the table's topic to the next: each asks Kafka about each partition.
+pub const CDC_LOOKS_AN_END: u32 = 5;
+
+/// How often in a row there may be more in the topic while nothing is heard of it, before it is read by another consumer.
+pub const CDC_QUIET_LOOKS_MAX: u32 = 6;
+
+/// How often a follower who has nothing to do says that it is there: several times while Kafka keeps a tombstone, 24 hours by
+/// default.
+pub const CDC_STILL_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// How long a follower waits when the members are not where it left them: a publisher that was frozen and its successor would
+/// take the partition from each other until Kafka has told one of the two.
+pub const CDC_MOVED_PAUSE: Duration = Duration::from_millis(500);

@@ -45,7 +45,9 @@ async fn run(flags: &Flags) -> Result<()> {
     let (nodes, partitions, epoch) = (map.nodes(), map.partitions(), map.epoch());
     let (sender, map) = watch::channel(map);
     let settings = Settings { admission: flags.admission.clone(), ..Settings::default() };
-    let publisher = Publisher::new(stores, map, Clock::system(), settings);
+    let table = flags.cdc.cdc_topic.as_ref().map(|topic| services::table(&flags.kafka, topic)).transpose()?;
+    let table = table.map(|table| (table, flags.cdc.columns.clone()));
+    let publisher = Publisher::with_table(stores, map, Clock::system(), settings, table);
     remark(format!("publisher at http://{}: {partitions} partitions on {nodes} nodes, epoch {epoch}", flags.listen));
 
     let stop = CancellationToken::new();

@@ -1,14 +1,16 @@
 //! Whether the publisher can do its work: `GET /readyz`.
 //!
 //! Not ready (503) when it can't take events in, or when its fan-out stands still for a reason of its own. When only the
-//! members, the statuses or the accounts are away it is degraded and says so, but ready (200): events are still accepted, and to take
-//! every publisher out of service would turn a wait into a loss for posters who do not repeat.
+//! members, the statuses or the accounts are away, or the table of members is not followed, it is degraded and says so, but ready
+//! (200): events are still accepted, and to take every publisher out of service would turn a wait into a loss for posters who do
+//! not repeat.
 
 use peal_proto::id::InvalidId;
 use peal_proto::{CommunityId, Partition, Topic};
 use peal_store::{StoreError, Stores};
 use serde::Serialize;
 
+use crate::cdc;
 use crate::limits::READY_TIMEOUT;
 use crate::share::Health;
 use crate::within::within;
@@ -23,6 +25,8 @@ pub(crate) struct Readiness {
     statuses: String,
     fanout: Health,
     accounts: Health,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cdc: Option<cdc::Health>,
 }
 
 impl Readiness {
@@ -30,7 +34,12 @@ impl Readiness {
     ///
     /// # Errors
     /// When what is asked for were no ids, which they are.
-    pub(crate) async fn of(stores: &Stores, fanout: Health, accounts: Health) -> Result<Self, InvalidId> {
+    pub(crate) async fn of(
+        stores: &Stores,
+        fanout: Health,
+        accounts: Health,
+        cdc: Option<cdc::Health>,
+    ) -> Result<Self, InvalidId> {
         let (community, event) = (CommunityId::new(0)?, "readyz".parse()?);
         let (log, members, statuses) = tokio::join!(
             within(READY_TIMEOUT, "log", stores.log.end(Topic::Events, Partition::new(0))),
@@ -41,8 +50,10 @@ impl Readiness {
         let stands_still = fanout.assigned.is_none() || fanout.stopped > 0 || (fanout.stalled > 0 && !waits_for_stores);
         let ready = log.is_ok() && !stands_still;
         let accounts_wait = accounts.assigned.is_none() || accounts.stalled + accounts.stopped > 0;
-        let degraded = waits_for_stores || fanout.stalled > 0 || accounts_wait || !ready;
-        Ok(Self { ready, degraded, log: said(log), members: said(members), statuses: said(statuses), fanout, accounts })
+        let is_behind = cdc.as_ref().is_some_and(|cdc| cdc.stalled || cdc.assigned.is_none());
+        let degraded = waits_for_stores || fanout.stalled > 0 || accounts_wait || is_behind || !ready;
+        let (log, members, statuses) = (said(log), said(members), said(statuses));
+        Ok(Self { ready, degraded, log, members, statuses, fanout, accounts, cdc })
     }
 }
 

@@ -12,7 +12,7 @@ use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 use peal_store::log::kafka::{self, OpenError};
 use peal_store::redis::{self, Concern, MembersPattern};
-use peal_store::{Log, StoreError, Stores};
+use peal_store::{Log, StoreError, Stores, Table};
 
 use crate::limits::{SERVICES_RETRY_INTERVAL, SERVICES_WAIT_MAX};
 use crate::process::remark;
@@ -198,6 +198,14 @@ pub async fn open(kafka: &KafkaArgs, redis: &RedisArgs) -> Result<Stores, Fault>
         report(&concern);
     }
     Ok(redis.stores(log))
+}
+
+/// The changes of a table in a topic of another program's.
+///
+/// # Errors
+/// [`Fault::Kafka`].
+pub fn table(kafka: &KafkaArgs, topic: &str) -> Result<Arc<dyn Table>, Fault> {
+    Ok(kafka::table(kafka.settings(), topic)?)
 }
 
 async fn open_log(kafka: &KafkaArgs) -> Result<Arc<dyn Log>, Fault> {

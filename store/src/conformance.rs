@@ -13,6 +13,7 @@ mod slices;
 mod parking;
 mod retention;
 
+mod following;
 mod leases;
 mod members;
 mod shards;
@@ -89,6 +90,12 @@ pub fn inbox() -> Vec<Case> {
 #[must_use]
 pub fn members() -> Vec<Case> {
     members::CASES.to_vec()
+}
+
+/// What [`Members`](crate::Members) promise that follow a table.
+#[must_use]
+pub fn following() -> Vec<Case> {
+    following::CASES.to_vec()
 }
 
 /// What [`Statuses`](crate::Statuses) promise.

@@ -2,7 +2,8 @@
 //!
 //! In the order of the data: events and notifications go through the [`log`], a community's [`members`] say for whom, an
 //! event's [`status`] says how far it is, the [`inbox`] keeps what its user was not there for, [`shards`] says which
-//! node owns whom, and [`leases`] which process reads a partition. The log is the truth; everything else can be made again from it or belongs to somebody else.
+//! node owns whom, and [`leases`] which process reads a partition. Where the members are a table of another program, its changes
+//! are read from a [`table`]. The log is the truth; everything else can be made again from it or belongs to somebody else.
 //!
 //! Every trait is used as `dyn` and in batches: a call is a round trip or an fsync, so a boxed future a call costs nothing
 //! that can be measured.
@@ -15,6 +16,8 @@ pub mod inbox;
 
 pub mod leases;
 pub mod shards;
+
+pub mod table;
 
 pub mod limits;
 
@@ -41,6 +44,7 @@ pub use log::Log;
 pub use members::Members;
 pub use shards::Shards;
 pub use status::Statuses;
+pub use table::Table;
 
 /// One handle on each store.
 #[derive(Clone)]

@@ -8,10 +8,12 @@ pub(crate) mod embedded;
 pub(crate) mod redis;
 #[cfg(feature = "simulated")]
 pub(crate) mod simulated;
+pub mod step;
 
 use async_trait::async_trait;
-use peal_proto::{CommunityId, Timestamp, UserId};
+use peal_proto::{CommunityId, Partition, Timestamp, UserId};
 
+pub use self::step::{Followed, STEP_USERS_MAX, SetChange, Step, Stepped};
 use crate::StoreError;
 
 /// Where a scan goes on; means nothing but to the store that gave it.
@@ -63,4 +65,20 @@ pub trait Members: Send + Sync + 'static {
 
     /// How many members there are.
     async fn count(&self, community: CommunityId) -> Result<u64, StoreError>;
+
+    /// Takes a step along a table's changes, if the sets are where it begins. Of two who follow the same partition, one is
+    /// told so before anything is changed; where a store can't promise that, the sets are put back to where the two met.
+    async fn follow(&self, step: &Step) -> Result<Stepped, StoreError> {
+        Err(cannot_follow(&step.table))
+    }
+
+    /// How far the sets have followed these partitions of a table's topic, in their order.
+    async fn followed(&self, table: &str, partitions: &[Partition]) -> Result<Vec<Option<Followed>>, StoreError> {
+        let _ = partitions;
+        Err(cannot_follow(table))
+    }
+}
+
+fn cannot_follow(table: &str) -> StoreError {
+    StoreError::Unavailable { store: "store of members", reason: format!("it can't follow {table}") }
 }

@@ -50,8 +50,16 @@ async fn the_inbox_keeps_its_promises() {
 
 #[tokio::test(start_paused = true)]
 async fn members_statuses_shards_and_leases_keep_their_promises() {
-    let cases =
-        || [conformance::members(), conformance::statuses(), conformance::shards(), conformance::leases()].concat();
+    let cases = || {
+        [
+            conformance::members(),
+            conformance::following(),
+            conformance::statuses(),
+            conformance::shards(),
+            conformance::leases(),
+        ]
+        .concat()
+    };
     conformance::hold(&Slow(Duration::ZERO), cases()).await;
     conformance::hold(&Slow(Duration::from_millis(20)), cases()).await;
 }

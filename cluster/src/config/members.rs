@@ -1,6 +1,7 @@
 //! The words of `peal members`.
 
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Subcommand};
@@ -13,8 +14,8 @@ pub(super) const ABOUT: &str = "\
 Without more words: how many members a community has, and who they are when they are few. `list` prints all of them, one a \
 line, ascending. `add` and `remove` change them, and nobody is told; for a join that is told, see `peal join`.
 
-Users are numbers and ranges, separated by blanks or commas. 1..1000 are the thousand users from 1 to 1000: both ends \
-belong to a range.";
+`verify` compares them with a file. Users are numbers and ranges, separated by blanks or commas. 1..1000 are the thousand \
+users from 1 to 1000: both ends belong to a range.";
 
 const AFTER: &str = "\
 Examples:
@@ -22,7 +23,8 @@ Examples:
   peal members 7 add 1..1000
   peal members 7 add 5 17 100..199,300..399
   peal members 7 remove 5
-  peal members 7 list > members.txt";
+  peal members 7 list > members.txt
+  peal members verify --community 7 --file members.txt";
 
 const ADD_ABOUT: &str = "\
 Makes users members, and says how many were none before. Nobody is told; for a join that is told, see `peal join`. Users \
@@ -42,12 +44,29 @@ Examples:
   peal members 7 remove 5
   peal members 7 remove 1..1000";
 
-/// Count, list, add or remove the members of a community
+const VERIFY_ABOUT: &str = "\
+Compares the sets of members with a file, such as a dump of the table that they should be equal to, and prints who is missing \
+and who should be no member. The exit code is 1 when anybody is. The file has one user a line where --community is given, and \
+else community,user a line; a first line of names (community,user or community_id,user_id, in any order) says which columns \
+they are.
+
+What changes between the dump and the comparison shows as a difference: compare again, or when nobody writes.";
+
+const VERIFY_AFTER: &str = "\
+Examples:
+  psql shop -c \"copy (select user_id from memberships where community_id = 7) to stdout\" |
+    peal members verify --community 7 --file -
+  psql shop -c \"copy (select community_id, user_id from memberships) to stdout csv header\" > all.csv
+  peal members verify --file all.csv
+  peal members verify --file all.csv --also 8,9   8 and 9 may have no member in the table
+  peal members verify --file all.csv --repair";
+
+/// Count, list, add, remove or verify the members of a community
 #[derive(Debug, Args)]
 #[command(after_long_help = AFTER, subcommand_value_name = "ACTION", subcommand_help_heading = "Actions")]
 pub struct Members {
     /// Which community
-    pub community: CommunityId,
+    pub community: Option<CommunityId>,
     #[command(flatten)]
     pub(crate) which: Which,
     /// What to do with its members.
@@ -66,6 +85,26 @@ pub enum Action {
     /// Make users members no longer; nobody is told
     #[command(long_about = REMOVE_ABOUT, after_long_help = REMOVE_AFTER)]
     Remove(Users),
+    /// Compare members with what they should be
+    #[command(long_about = VERIFY_ABOUT, after_long_help = VERIFY_AFTER)]
+    Verify(Verify),
+}
+
+/// What members should be.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// The members as they should be; - is stdin
+    #[arg(long, value_name = "FILE")]
+    pub file: PathBuf,
+    /// Compare this community alone
+    #[arg(id = "of", long = "community", value_name = "COMMUNITY")]
+    pub community: Option<CommunityId>,
+    /// Communities that are compared even where the file has no member of them
+    #[arg(long, value_name = "COMMUNITIES", value_delimiter = ',', conflicts_with = "of")]
+    pub also: Vec<CommunityId>,
+    /// Add who is missing and remove who should be no member
+    #[arg(long)]
+    pub repair: bool,
 }
 
 /// Which users.
@@ -122,10 +161,20 @@ impl Members {
     pub(super) fn faults(&self) -> Vec<String> {
         let users = match &self.action {
             Some(Action::Add(users) | Action::Remove(users)) => users.count(),
+            Some(Action::Verify(verify)) if self.community.is_some() && verify.community.is_some() => {
+                return vec!["the community is given twice".to_owned()];
+            }
+            Some(Action::Verify(_)) => return Vec::new(),
             Some(Action::List) | None => 0,
         };
-        let too_many = || format!("{users} users at once; one command changes at most {MEMBERS_A_COMMAND_MAX}");
-        (users > MEMBERS_A_COMMAND_MAX).then(too_many).into_iter().collect()
+        let mut faults = Vec::new();
+        if self.community.is_none() {
+            faults.push("which community? peal members 7, for one".to_owned());
+        }
+        if users > MEMBERS_A_COMMAND_MAX {
+            faults.push(format!("{users} users at once; one command changes at most {MEMBERS_A_COMMAND_MAX}"));
+        }
+        faults
     }
 }
 

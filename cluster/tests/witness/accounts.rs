@@ -40,7 +40,9 @@ pub(crate) async fn hold(api: &Api, sockets: &[Socket]) -> String {
     let accounts: Vec<_> = accounts.buffer_unordered(AT_ONCE).collect().await;
     let sum = |of: fn(&Account) -> u64| accounts.iter().map(of).sum::<u64>();
     let (delivered, parked) = (sum(|account| account.delivered), sum(|account| account.parked));
-    format!("the accounts of {} events say: delivered {delivered}, parked {parked}, and no other", accounts.len())
+    let seen: usize = sample.iter().map(|(_, seen)| seen.len()).sum();
+    let events = accounts.len();
+    format!("the accounts of {events} events add up: delivered {delivered} of {seen} that were seen, parked {parked}")
 }
 
 /// The account of an event that so many users have seen, once it is settled.
@@ -61,7 +63,9 @@ async fn account(api: &Api, event: &EventId, seen: u64) -> Account {
         panic!("{event}, seen by {seen}, is not settled: {last:?}")
     };
     let Account { status, delivered, parked, expired, failed } = &account;
-    let said = [status.members, status.published, delivered + parked, *expired, *failed];
-    assert_eq!(said, [seen, seen, seen, 0, 0], "{event} was seen by {seen}, and its account is {account:?}");
+    let (members, fates) = (status.members, [delivered + parked, *expired, *failed]);
+    // Some members of a large community never come: for them it is parked.
+    let adds_up = status.published == members && fates == [members, 0, 0] && seen <= members;
+    assert!(adds_up && *delivered <= seen, "{event} was seen by {seen}, and its account is {account:?}");
     account
 }

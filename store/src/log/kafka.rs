@@ -16,6 +16,7 @@ mod readers;
 mod record;
 mod slot;
 mod stamp;
+mod table;
 mod topics;
 mod words;
 mod writer;
@@ -27,6 +28,7 @@ use async_trait::async_trait;
 use peal_proto::{Generation, Offset, Partition, Position, Topic};
 use rdkafka::error::KafkaError;
 
+pub use table::table;
 pub use topics::{Storage, check_topics, create_topics};
 
 use self::asking::Asking;
@@ -176,7 +178,7 @@ impl Log for KafkaLog {
 
     async fn join(&self, group: &'static str, topic: Topic) -> Result<Box<dyn Member>, StoreError> {
         let clients = Arc::clone(&self.clients);
-        let member = blocking(move || KafkaMember::join(&clients, group, topic)).await?;
+        let member = blocking(move || KafkaMember::join(&clients, group, clients.topic(topic))).await?;
         Ok(Box::new(member))
     }
 

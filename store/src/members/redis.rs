@@ -2,21 +2,24 @@
 //!
 //! A small community is read at once and kept until Redis tells that it has changed ([`cache`]); every other one is read
 //! through in pages, as a million members at once would hold up everything behind them. When Redis can't tell, nothing is
-//! kept. A set that is not there may have been lost, which [`keeping`] finds out. Somebody else writes these sets, so a member that is no user is left out and counted, and the others are given.
+//! kept. A set that is not there may have been lost, which [`keeping`] finds out. Sets that follow a table do so by
+//! [`following`]. Somebody else writes these sets, so a member that is no user is left out and counted, and the others are given.
 
 mod cache;
+mod following;
 mod keeping;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use metrics::{Counter, Gauge};
-use peal_proto::{CommunityId, UserId};
+use peal_proto::{CommunityId, Partition, UserId};
 use redis::Cmd;
 
 use self::cache::Cache;
+use self::following::Following;
 use self::keeping::Keeping;
-use super::{MEMBERS_PAGE_MAX, Members, MembersPage, ScanCursor};
+use super::{Followed, MEMBERS_PAGE_MAX, Members, MembersPage, ScanCursor, Step, Stepped};
 use crate::redis::Connection;
 use crate::redis::push::{Heard, Push};
 use crate::{Log, StoreError, clock};
@@ -108,6 +111,7 @@ pub(crate) struct RedisMembers {
     push: Arc<Push>,
     known: Arc<Known>,
     keeping: Keeping,
+    following: Following,
     hits: Counter,
     misses: Counter,
     skipped: Counter,
@@ -116,6 +120,7 @@ pub(crate) struct RedisMembers {
 impl RedisMembers {
     pub(crate) fn new(connection: Connection, push: Arc<Push>, known: Arc<Known>, log: Arc<dyn Log>) -> Self {
         let keeping = Keeping::new(connection.clone(), log);
+        let following = Following::new(connection.clone(), known.pattern.clone());
         let [hits, misses] =
             ["hit", "miss"].map(|found| metrics::counter!("peal_members_cache_total", "found" => found));
         Self {
@@ -123,6 +128,7 @@ impl RedisMembers {
             push,
             known,
             keeping,
+            following,
             hits,
             misses,
             skipped: metrics::counter!("peal_members_skipped_total"),
@@ -229,6 +235,18 @@ impl Members for RedisMembers {
 
     async fn count(&self, community: CommunityId) -> Result<u64, StoreError> {
         self.connection.run(&self.on("SCARD", community)).await
+    }
+
+    async fn follow(&self, step: &Step) -> Result<Stepped, StoreError> {
+        let stepped = self.following.follow(step).await;
+        let mut cache = self.known.lock();
+        step.changes.iter().for_each(|change| cache.changed(change.community)); // whatever came of it
+        drop(cache);
+        stepped
+    }
+
+    async fn followed(&self, table: &str, partitions: &[Partition]) -> Result<Vec<Option<Followed>>, StoreError> {
+        self.following.followed(table, partitions).await
     }
 }
 

@@ -1,14 +1,15 @@
 //! Members in memory: a set a community, scanned in pages that come shuffled and with repeats, as those of Redis may.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use peal_proto::{CommunityId, Timestamp, UserId};
+use peal_proto::{CommunityId, Partition, Position, Timestamp, UserId};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 
-use super::{Members, MembersPage, ScanCursor};
+use super::{Followed, Members, MembersPage, ScanCursor, SetChange, Step, Stepped};
 use crate::StoreError;
 use crate::simulated::{Handle, Store};
 
@@ -30,20 +31,45 @@ enum Loss {
 pub(crate) struct Model {
     communities: BTreeMap<CommunityId, BTreeSet<UserId>>,
     loss: Loss,
+    /// How far they have followed which table.
+    followed: BTreeMap<(String, Partition), Position>,
     rng: StdRng,
 }
 
 impl Model {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { communities: BTreeMap::new(), loss: Loss::Never, rng: StdRng::seed_from_u64(seed) }
+        let rng = StdRng::seed_from_u64(seed);
+        Self { communities: BTreeMap::new(), loss: Loss::Never, followed: BTreeMap::new(), rng }
     }
 
     pub(crate) fn wipe(&mut self) {
         self.communities.clear();
+        self.followed.clear();
+    }
+
+    fn follow(&mut self, step: Step) -> Stepped {
+        let Step { table, partition, from, to, changes } = step;
+        let place = (table.to_string(), partition);
+        let found = self.followed.get(&place).copied();
+        if found != from {
+            return Stepped::Elsewhere(found);
+        }
+        for SetChange { community, add, remove } in changes {
+            let members = self.members(community);
+            members.extend(add);
+            members.retain(|member| !remove.contains(member));
+        }
+        self.followed.insert(place, to);
+        Stepped::Done
+    }
+
+    fn followed(&self, table: &str, partition: Partition) -> Option<Followed> {
+        let position = self.followed.get(&(table.to_owned(), partition)).copied()?;
+        Some(Followed { position, age: Duration::ZERO })
     }
 
     pub(crate) fn lose(&mut self) {
-        self.communities.clear();
+        self.wipe();
         self.loss = Loss::Waiting;
     }
 
@@ -102,5 +128,13 @@ impl Members for Handle<Model> {
 
     async fn count(&self, community: CommunityId) -> Result<u64, StoreError> {
         self.call(|model| model.members(community).len() as u64).await
+    }
+
+    async fn follow(&self, step: &Step) -> Result<Stepped, StoreError> {
+        self.call(|model| model.follow(step.clone())).await
+    }
+
+    async fn followed(&self, table: &str, partitions: &[Partition]) -> Result<Vec<Option<Followed>>, StoreError> {
+        self.call(|model| partitions.iter().map(|partition| model.followed(table, *partition)).collect()).await
     }
 }

@@ -108,6 +108,7 @@ async fn a_cluster_keeps_the_promises_of_one_server() {
     let cases = [
         conformance::inbox(),
         conformance::members(),
+        conformance::following(),
         conformance::statuses(),
         conformance::shards(),
         conformance::leases(),

@@ -72,7 +72,13 @@ async fn the_inbox_keeps_its_promises() {
 
 #[tokio::test]
 async fn members_statuses_shards_and_leases_keep_their_promises() {
-    let cases = [conformance::members(), conformance::statuses(), conformance::shards(), conformance::leases()];
+    let cases = [
+        conformance::members(),
+        conformance::following(),
+        conformance::statuses(),
+        conformance::shards(),
+        conformance::leases(),
+    ];
     conformance::hold(&Fresh, cases.concat()).await;
 }
 

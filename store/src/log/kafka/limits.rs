@@ -95,3 +95,10 @@ pub(super) const SEEN_PAUSE: Duration = Duration::from_millis(50);
 
 /// How old what a client knows of the leaders of partitions may be.
 pub(super) const METADATA_AGE_MAX: Duration = Duration::from_secs(5);
+
+/// Changes of a table that are handed over at once: each is two users of a step at most, and a step is one script of Redis,
+/// a few milliseconds at this size.
+pub(super) const TABLE_BATCH_RECORDS_MAX: usize = 1_000;
+
+/// Bytes of such changes; the change that passes it is the last. One has a kilobyte, with its schema some more.
+pub(super) const TABLE_BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;

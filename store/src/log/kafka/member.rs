@@ -10,7 +10,7 @@ use std::thread::Thread;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use peal_proto::{Partition, Topic};
+use peal_proto::Partition;
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -34,12 +34,13 @@ pub(super) struct KafkaMember {
 }
 
 impl KafkaMember {
-    pub(super) fn join(clients: &Clients, group: &str, topic: Topic) -> Result<Self, StoreError> {
+    /// `topic` is a name in Kafka.
+    pub(super) fn join(clients: &Clients, group: &str, topic: &str) -> Result<Self, StoreError> {
         let (assign, assigned) = watch::channel(None);
         let context = Assignments { words: clients.words().clone(), assign };
         let unavailable = |error: KafkaError| fault::unavailable(fault::words(&error));
         let consumer: BaseConsumer<_> = clients.member(group).create_with_context(context).map_err(unavailable)?;
-        consumer.subscribe(&[clients.topic(topic)]).map_err(unavailable)?;
+        consumer.subscribe(&[topic]).map_err(unavailable)?;
         let leaving = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&leaving);
         let thread = std::thread::Builder::new().name("peal-member".to_owned()).spawn(move || run(consumer, &told));
