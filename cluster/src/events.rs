@@ -89,6 +89,7 @@ fn sentence(account: &Account) -> String {
         State::Expanding => format!("expanding: {published} of {members} members told"),
         State::Published => format!("published to {}", to(*published)),
         State::Settled => format!("settled for {}", to(*published)),
+        State::Failed => "failed: it is a dead letter, see `peal dead-letters list`".to_owned(),
     };
     let fates = if fates.is_empty() { String::new() } else { format!(": {}", fates.join(", ")) };
     let repeats = match duplicates {

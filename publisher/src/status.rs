@@ -20,6 +20,11 @@ pub(crate) fn published(event: &Event, members: u64) -> Status {
     status(event, State::Published, members, members)
 }
 
+/// A dead letter, after `published` members were told.
+pub(crate) fn failed(event: &Event, published: u64) -> Status {
+    status(event, State::Failed, published, published)
+}
+
 fn status(event: &Event, state: State, members: u64, published: u64) -> Status {
     Status {
         event: event.event.clone(),

@@ -36,6 +36,8 @@ pub enum State {
     Published,
     /// Every notification was delivered, or is parked, or is gone for a reason that is known.
     Settled,
+    /// It is a dead letter, which says why; it goes on when that is replayed.
+    Failed,
 }
 
 /// How far an event is, as the fan-out says it.

@@ -117,7 +117,7 @@ async fn told(api: &Api, event: &EventId, clock: &Clock) -> Result<Option<Durati
     loop {
         let span = clock.uptime() - began;
         match api.account(event).await?.status.state {
-            State::Published | State::Settled => return Ok(Some(span)),
+            State::Published | State::Settled | State::Failed => return Ok(Some(span)),
             State::Accepted | State::Expanding if span > TOLD_MAX => return Ok(None),
             State::Accepted | State::Expanding => sleep(TOLD_INTERVAL).await,
         }

@@ -29,7 +29,7 @@ Examples:
 
 pub(super) const EVENT_ABOUT: &str = "\
 Shows how far an event is: accepted (it is durable), expanding (members are being told), published (the notification of every \
-member is in the log), or settled (each is delivered, parked or gone); and how many were acknowledged, wait in an inbox, have \
+member is in the log), settled (each is delivered, parked or gone), or failed (it is a dead letter); and how many were acknowledged, wait in an inbox, have \
 expired or failed. Events are known for at least a day, and for as long as anything is parked of them.";
 
 const EVENT_AFTER: &str = "\

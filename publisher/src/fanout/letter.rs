@@ -7,9 +7,11 @@ use peal_proto::event::EVENT_VERSION;
 use peal_proto::limits::EVENT_RECORD_BYTES_MAX;
 use peal_proto::{Audience, CommunityId, DeadLetter, Event, EventId, Offset, Partition, Topic};
 use peal_store::log::{Headers, NewRecord, Record};
+use peal_store::status::Status;
 use serde::Deserialize;
 
 use super::work::Work;
+use crate::status;
 
 /// Why a record can't be told.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -79,6 +81,8 @@ pub(crate) struct Letter {
     pub(crate) offset: Offset,
     /// The event that was claimed for this record and is to be released, so that it is told when it is replayed.
     pub(crate) claimed: Option<EventId>,
+    /// What is said of the event.
+    pub(crate) status: Option<Box<Status>>,
     pub(crate) record: NewRecord,
 }
 
@@ -86,7 +90,7 @@ impl Letter {
     pub(crate) fn of(record: &Record, partition: Partition, poison: Poison) -> Self {
         let &Record { offset, key, ref value, .. } = record;
         let record = letter(&poison, partition, offset, key, value);
-        Self { poison, offset, claimed: None, record }
+        Self { poison, offset, claimed: None, status: None, record }
     }
 
     /// Of an event whose community has no members any more.
@@ -94,7 +98,9 @@ impl Letter {
         let (offset, published) = (work.offset, work.published());
         let poison = Poison::Missing { community, published };
         let record = letter(&poison, partition, offset, Some(community.get()), &work.value);
-        Self { poison, offset, claimed: (published == 0).then(|| work.id()), record }
+        let (claimed, status) =
+            ((published == 0).then(|| work.id()), Some(status::failed(&work.event, published).into()));
+        Self { poison, offset, claimed, status, record }
     }
 
     /// It is an event, and there was nobody to tell.

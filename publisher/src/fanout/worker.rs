@@ -241,11 +241,14 @@ impl Worker {
     }
 
     async fn bury(&mut self, letter: Letter) -> Result<(), StoreError> {
-        let Letter { poison, offset, claimed, record } = letter;
+        let Letter { poison, offset, claimed, status, record } = letter;
         let partition = self.partition;
         if let Some(event) = claimed {
             // First, so that nothing that fails behind the append leaves a second letter.
             self.stores.statuses.release(&event, Origin { partition, offset }).await?;
+        }
+        if let Some(status) = status {
+            self.stores.statuses.update(*status).await?;
         }
         self.stores.log.append(Topic::DeadLetters, vec![record]).await?;
         tracing::error!(%partition, %offset, %poison, "a record of the events log can't be told; it is a dead letter now");

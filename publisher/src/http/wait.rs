@@ -155,7 +155,8 @@ impl Following {
 
 /// Nothing of it is on its way or waits.
 fn is_final(account: &Account) -> bool {
-    account.status.state == Progress::Settled && account.parked == 0
+    let is_done = account.status.state >= Progress::Settled;
+    is_done && account.parked == 0
 }
 
 /// What the account says, so that two that say the same have one id.

@@ -98,6 +98,9 @@ async fn what_nobody_put_members_back_for_is_a_dead_letter_that_can_be_replayed(
     let found = letters(&bench).await;
     let of_7 = |letter: &Value| letter["reason"].as_str().unwrap().starts_with("community 7 missing after retries");
     assert!(found.len() == 2 && found.iter().all(of_7), "{found:?}");
+    for event in ["lost", "lost-join"] {
+        assert_eq!(bench.get(&format!("/v1/events/{event}")).await.1["state"], "failed");
+    }
     assert_eq!(bench.get("/v1/communities/7/members").await.1["count"], 0);
     let metrics = bench.get("/metrics").await.1.as_str().unwrap().to_owned();
     let counted = r#"peal_dead_letters_total{topic="peal.events",reason="missing"}"#;

@@ -63,7 +63,7 @@ async fn under_way(trial: &mut Trial, event: &EventId, before: u64) -> Option<u6
         trial.site.still_runs();
         if let Ok(Account { status, .. }) = trial.site.api.account(event).await {
             match status.state {
-                State::Published | State::Settled => return None,
+                State::Published | State::Settled | State::Failed => return None,
                 State::Expanding if status.published >= before + PROGRESS => return Some(status.published),
                 State::Expanding | State::Accepted => {}
             }
