@@ -87,7 +87,9 @@ impl Keeper {
     }
 
     async fn take(&mut self, records: Vec<Record>) -> Result<(), StoreError> {
-        self.pulse.set(Beat::Busy { since: self.clock.uptime() });
+        if !self.backoff.failing() {
+            self.pulse.set(Beat::Busy { since: self.clock.uptime() }); // else still at what failed
+        }
         let mut entries = Vec::with_capacity(records.len());
         for record in &records {
             match self.entry(record) {

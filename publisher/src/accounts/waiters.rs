@@ -93,3 +93,22 @@ impl Drop for Waiter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_gone_leaves_nothing_behind_and_too_many_are_not_let_in() {
+        let (waiters, event) = (Waiters::default(), "e".parse().unwrap());
+        let other = waiters.enter(&"other".parse().unwrap()).unwrap();
+        let mut waiting: Vec<_> = (1..WAITERS_MAX).map(|_| waiters.enter(&event).unwrap()).collect();
+        assert!(waiters.enter(&event).is_none());
+        waiting.truncate(1);
+        assert_eq!((waiters.count(), waiters.waiting().events.len()), (2, 2));
+        drop(other);
+        assert_eq!((waiters.count(), waiters.waiting().events.len()), (1, 1));
+        drop(waiting);
+        assert_eq!((waiters.count(), waiters.waiting().events.len()), (0, 0));
+    }
+}
