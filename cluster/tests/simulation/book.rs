@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use peal_proto::frame::GapReason;
 use peal_proto::{Audience, CommunityId, Cursor, EventId, UserId};
+use peal_store::status::Account;
 
 /// What becomes of the lines of the trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub(crate) struct Pages {
     pub(crate) posts: BTreeMap<EventId, Post>,
     pub(crate) changes: Vec<Change>,
     pub(crate) sockets: Vec<Socket>,
+    /// What was said last of the events whose account was asked for.
+    pub(crate) accounts: BTreeMap<EventId, Option<Account>>,
     /// Errands of the community service that are not done.
     pub(crate) errands: usize,
     /// What happened how often: that a run provoked something, and whether all is quiet.
@@ -153,6 +156,7 @@ impl Book {
             posts: BTreeMap::new(),
             changes: Vec::new(),
             sockets: Vec::new(),
+            accounts: BTreeMap::new(),
             errands: 0,
             tally: Tally::new(),
         })))
