@@ -403,6 +403,7 @@ impl<'a> Cluster<'a> {
             posts: pages.posts.clone(),
             changes: pages.changes.clone(),
             sockets: pages.sockets.clone(),
+            parked: pages.parked.clone(),
             accounts: pages.accounts.clone(),
             ended: self.sim.elapsed(),
             logs: services.records(Topic::Notifications),

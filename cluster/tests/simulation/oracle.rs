@@ -10,12 +10,12 @@ mod delivery;
 mod log;
 mod membership;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
 use peal_proto::frame::GapReason;
-use peal_proto::{CommunityId, Cursor, EventId, Offset, UserId};
+use peal_proto::{CommunityId, Cursor, EventId, Generation, Offset, UserId};
 use peal_store::inbox::Retention;
 use peal_store::status::Account;
 
@@ -39,6 +39,8 @@ pub(crate) struct Evidence {
     pub(crate) posts: BTreeMap<EventId, Post>,
     pub(crate) changes: Vec<Change>,
     pub(crate) sockets: Vec<Socket>,
+    /// Which notifications went to an inbox; the others can't be parked.
+    pub(crate) parked: BTreeSet<(Generation, UserId, Offset)>,
     /// What was said of the events of the last log at the end, when all was quiet.
     pub(crate) accounts: BTreeMap<EventId, Option<Account>>,
     /// When that was.

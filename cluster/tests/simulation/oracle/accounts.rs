@@ -5,7 +5,8 @@
 //! - what may be too old by now may be expired already, or delivered too late for the inbox to tell of which event it was;
 //! - of a log that was lost nothing is asked: its accounts went with it.
 //!
-//! An inbox that was wiped or went back is no excuse: its log is read again, and what was acknowledged is delivered.
+//! What no node ever gave to an inbox is neither of the first two. An inbox that was wiped or went back is no excuse: the log is
+//! read again, and what was acknowledged is delivered. Statuses are wiped in no schedule.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +15,9 @@ use peal_store::status::{Account, State};
 
 use super::delivery::OwnLog;
 use super::{Entries, Entry, Evidence, Violation};
+use crate::services::Services;
 
-/// What may have become of one record; never nothing.
+/// What may have become of one record; nothing, as long as its user has not acknowledged what the account should count.
 struct Fates {
     delivered: bool,
     parked: bool,
@@ -97,8 +99,9 @@ impl Due {
 impl OwnLog<'_> {
     fn fates(&self, entry: &Entry) -> Fates {
         let is_absent = !self.evidence.devices.contains(&self.user);
-        let is_old = self.within_ttl(entry, self.evidence.ended).is_none();
-        let is_taken = self.within_quota(entry).is_none();
+        let went_in = self.evidence.parked.contains(&(Services::generation(self.era), self.user, entry.offset));
+        let is_old = went_in && self.within_ttl(entry, self.evidence.ended).is_none();
+        let is_taken = went_in && self.within_quota(entry).is_none();
         Fates { delivered: self.is_acknowledged(entry), parked: is_absent || is_taken || is_old, expired: is_old }
     }
 

@@ -276,6 +276,8 @@ impl Inbox for Tapped<Arc<dyn Inbox>> {
         if self.tap.always(Act::ForgetEntry) {
             entries.pop();
         }
+        let own = |entry: &Entry| (self.tap.generation, entry.user, entry.offset);
+        self.tap.book.open().parked.extend(entries.iter().map(own));
         let call = || format!("park {partition} {expected:?} {next:?} {:?}", users(&entries));
         let parked = self.tap.watch(call, self.store.park(partition, expected, next, entries.clone(), now)).await;
         self.tap.book.count(match &parked {
