@@ -1,13 +1,14 @@
 //! The book: what was posted and answered, what every socket was told and said, and when. Facts only; whether they are
 //! right is the oracle's business.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use peal_proto::frame::GapReason;
-use peal_proto::{Audience, CommunityId, Cursor, EventId, UserId};
+use peal_proto::{Audience, CommunityId, Cursor, EventId, Generation, Offset, UserId};
+use peal_store::status::Account;
 
 /// What becomes of the lines of the trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,10 @@ pub(crate) struct Pages {
     pub(crate) posts: BTreeMap<EventId, Post>,
     pub(crate) changes: Vec<Change>,
     pub(crate) sockets: Vec<Socket>,
+    /// Which notifications any node ever gave to an inbox.
+    pub(crate) parked: BTreeSet<(Generation, UserId, Offset)>,
+    /// What was said last of the events whose account was asked for.
+    pub(crate) accounts: BTreeMap<EventId, Option<Account>>,
     /// Errands of the community service that are not done.
     pub(crate) errands: usize,
     /// What happened how often: that a run provoked something, and whether all is quiet.
@@ -153,6 +158,8 @@ impl Book {
             posts: BTreeMap::new(),
             changes: Vec::new(),
             sockets: Vec::new(),
+            parked: BTreeSet::new(),
+            accounts: BTreeMap::new(),
             errands: 0,
             tally: Tally::new(),
         })))

@@ -2,6 +2,7 @@
 //! healed, until all is quiet.
 
 mod hosts;
+mod settling;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -89,6 +90,8 @@ struct Cluster<'a> {
     down: BTreeSet<Host>,
     /// When everything was healed.
     healed: Duration,
+    /// When the log in use was new.
+    begun: Duration,
 }
 
 impl<'a> Cluster<'a> {
@@ -108,11 +111,11 @@ impl<'a> Cluster<'a> {
             .enable_random_order()
             .build();
         let desk = Desk::new(book.clone());
-        let (modes, down, healed) = (Vec::new(), BTreeSet::new(), Duration::MAX);
+        let (modes, down, healed, begun) = (Vec::new(), BTreeSet::new(), Duration::MAX, Duration::ZERO);
         for store in Store::ALL {
             processes.services().faults_of(store).delay(store, layout.store_delay_max);
         }
-        let mut cluster = Self { schedule, sim, processes, modes, desk, book, down, healed };
+        let mut cluster = Self { schedule, sim, processes, modes, desk, book, down, healed, begun };
         cluster.add_hosts(tamperer.as_ref());
         cluster
     }
@@ -173,7 +176,8 @@ impl<'a> Cluster<'a> {
         }
         self.book.set_now(self.sim.elapsed());
         self.book.trace(|| "--- all is quiet".into());
-        self.pass(LISTEN)
+        self.pass(LISTEN)?;
+        self.settle_accounts()
     }
 
     fn tick(&mut self) -> Result<(), Violation> {
@@ -282,6 +286,7 @@ impl<'a> Cluster<'a> {
         let servers = self.servers();
         servers.iter().for_each(|host| self.crash(*host));
         self.processes.services().begin_era();
+        self.begun = self.sim.elapsed();
         servers.iter().for_each(|host| self.start(*host));
         Ok(())
     }
@@ -398,6 +403,9 @@ impl<'a> Cluster<'a> {
             posts: pages.posts.clone(),
             changes: pages.changes.clone(),
             sockets: pages.sockets.clone(),
+            parked: pages.parked.clone(),
+            accounts: pages.accounts.clone(),
+            ended: self.sim.elapsed(),
             logs: services.records(Topic::Notifications),
         }
     }

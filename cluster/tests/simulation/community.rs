@@ -1,6 +1,7 @@
 //! The community service: posts joins and events, and says who is a member. What is not answered it says again, with the
 //! same event id, until it is or its patience ends.
 
+mod accounts;
 mod batch;
 
 use std::collections::VecDeque;
@@ -46,6 +47,8 @@ pub(crate) enum Errand {
     },
     /// Post many at once.
     Batch(Batch),
+    /// Ask for the accounts of these events.
+    Accounts(Vec<EventId>),
     /// Post a join.
     Join { community: CommunityId, user: UserId, event: EventId, notify_self: bool, attempts_max: u32 },
     /// Add members, all in one request.
@@ -102,6 +105,7 @@ impl Desk {
                 self.post(community, &event, None, &path, &body, attempts_max).await;
             }
             Errand::Batch(batch) => self.post_batch(&batch).await,
+            Errand::Accounts(events) => self.ask_accounts(&events).await,
             Errand::Join { community, user, event, notify_self, attempts_max } => {
                 let body = json!({"event": event, "user": user, "notify_self": notify_self});
                 let path = format!("/v1/communities/{community}/joins");

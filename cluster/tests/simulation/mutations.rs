@@ -1,5 +1,6 @@
 //! That the oracle can fail: each act breaks one promise of a cluster that is otherwise well, and the oracle says which.
 
+mod accounts;
 mod batches;
 
 use std::sync::Arc;

@@ -2,19 +2,22 @@
 //! of how publisher and nodes work.
 //!
 //! In the order of the data: every accepted event stands in the log once for each member ([`log`]), every record of the log
-//! reaches its user in order, once, or is told of as a gap ([`delivery`]).
+//! reaches its user in order, once, or is told of as a gap
+//! ([`delivery`]), and the account of its event says what became of it ([`accounts`]).
 
+mod accounts;
 mod delivery;
 mod log;
 mod membership;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
 use peal_proto::frame::GapReason;
-use peal_proto::{CommunityId, Cursor, EventId, Offset, UserId};
+use peal_proto::{CommunityId, Cursor, EventId, Generation, Offset, UserId};
 use peal_store::inbox::Retention;
+use peal_store::status::Account;
 
 use crate::book::{Change, Post, Socket};
 use crate::services::Records;
@@ -36,6 +39,12 @@ pub(crate) struct Evidence {
     pub(crate) posts: BTreeMap<EventId, Post>,
     pub(crate) changes: Vec<Change>,
     pub(crate) sockets: Vec<Socket>,
+    /// Which notifications went to an inbox; the others can't be parked.
+    pub(crate) parked: BTreeSet<(Generation, UserId, Offset)>,
+    /// What was said of the events of the last log at the end, when all was quiet.
+    pub(crate) accounts: BTreeMap<EventId, Option<Account>>,
+    /// When that was.
+    pub(crate) ended: Duration,
     /// The notification log of each generation, from the first.
     pub(crate) logs: Vec<Records>,
 }
@@ -64,6 +73,8 @@ pub(crate) enum Violation {
     OrdersDiffer { community: CommunityId, user: UserId, first: EventId, then: EventId },
     /// The status of a published event says other numbers than the log.
     WrongStatus { event: EventId, members: u64, published: u64, recorded: u64 },
+    /// The account of an event is not of what became of its records.
+    WrongAccount { event: EventId, why: String, account: Option<Box<Account>> },
     /// A record that no device of its user ever showed, and no gap told of.
     Lost { id: String, offset: Offset },
     /// A socket passed over a record without a word.
@@ -94,7 +105,17 @@ pub(crate) fn judge(evidence: &Evidence) -> Vec<Violation> {
     let entries = log::read(evidence, &mut violations);
     log::check(evidence, &entries, &mut violations);
     delivery::check(evidence, &entries, &mut violations);
+    accounts::check(evidence, &entries, &mut violations);
     violations
+}
+
+/// Whether the accounts that were asked for say what became of their events.
+pub(crate) fn accounts_are_right(evidence: &Evidence) -> bool {
+    let mut violations = Vec::new();
+    let entries = log::read(evidence, &mut violations);
+    violations.clear(); // of the log's own
+    accounts::check(evidence, &entries, &mut violations);
+    violations.is_empty()
 }
 
 /// A notification as the log has it.

@@ -39,6 +39,14 @@ pub(crate) enum Act {
     SwapItems,
     /// The status of an event counts one member less.
     Miscount,
+    /// Receipts are answered as if they were in the log.
+    LoseReceipts,
+    /// Receipts stand twice in the log: which they may.
+    RepeatReceipts,
+    /// Receipts of what is delivered after it was parked are answered as if they were in the log.
+    LoseReplayed,
+    /// Parts of accounts are answered as if they were changed.
+    ForgetParts,
     /// A frame does not reach its client.
     DropFrame,
     /// A frame reaches its client twice: which it may.

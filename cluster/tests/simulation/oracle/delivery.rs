@@ -12,11 +12,11 @@ use crate::book::{Heard, Socket, What};
 use crate::services::Services;
 
 /// One user's log in one generation, and the sockets that were opened in it.
-struct Account<'a> {
-    evidence: &'a Evidence,
-    entries: &'a [Entry],
-    era: usize,
-    user: UserId,
+pub(super) struct OwnLog<'a> {
+    pub(super) evidence: &'a Evidence,
+    pub(super) entries: &'a [Entry],
+    pub(super) era: usize,
+    pub(super) user: UserId,
 }
 
 pub(super) fn check(evidence: &Evidence, entries: &Entries, violations: &mut Vec<Violation>) {
@@ -31,10 +31,10 @@ pub(super) fn check(evidence: &Evidence, entries: &Entries, violations: &mut Vec
     for (era, log) in entries.iter().enumerate() {
         for user in &users {
             let entries = log.get(user).map(Vec::as_slice).unwrap_or_default();
-            let account = Account { evidence, entries, era, user: *user };
-            account.check_sockets(violations);
-            account.check_all_told(violations);
-            account.check_gaps(violations);
+            let own = OwnLog { evidence, entries, era, user: *user };
+            own.check_sockets(violations);
+            own.check_all_told(violations);
+            own.check_gaps(violations);
         }
     }
 }
@@ -89,12 +89,12 @@ fn check_repeats(evidence: &Evidence, device: usize, violations: &mut Vec<Violat
     }
 }
 
-impl Account<'_> {
-    fn sockets(&self) -> impl Iterator<Item = (usize, &Socket)> {
+impl OwnLog<'_> {
+    pub(super) fn sockets(&self) -> impl Iterator<Item = (usize, &Socket)> {
         self.evidence.sockets.iter().enumerate().filter(|(_, socket)| socket.user == self.user)
     }
 
-    fn position(&self, cursor: Cursor) -> Option<Position> {
+    pub(super) fn position(&self, cursor: Cursor) -> Option<Position> {
         (cursor.generation == Services::generation(self.era)).then_some(cursor.position)
     }
 
@@ -205,13 +205,13 @@ impl Account<'_> {
         }
     }
 
-    fn within_quota(&self, entry: &Entry) -> Option<&'static str> {
+    pub(super) fn within_quota(&self, entry: &Entry) -> Option<&'static str> {
         let behind = self.entries.iter().filter(|other| other.offset > entry.offset).count();
         let most = self.evidence.retention.notifications_max as usize;
         (behind < most).then_some("its user has not so many notifications behind it")
     }
 
-    fn within_ttl(&self, entry: &Entry, at: Duration) -> Option<&'static str> {
+    pub(super) fn within_ttl(&self, entry: &Entry, at: Duration) -> Option<&'static str> {
         let posted = self.evidence.posts[&entry.event].sent;
         let age = at.saturating_sub(posted) + 2 * self.evidence.skew_max;
         (age < self.evidence.retention.ttl).then_some("it is not so old")

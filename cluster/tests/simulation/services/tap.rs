@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use peal_proto::limits::INTEGER_MAX;
 use peal_proto::name::NODES_GROUP;
-use peal_proto::{CommunityId, EventId, Generation, Offset, Partition, Position, ShardMap, Timestamp, Topic, UserId};
+use peal_proto::{
+    CommunityId, EventId, Generation, Offset, Partition, Position, Receipt, ShardMap, Timestamp, Topic, UserId,
+};
 use peal_store::inbox::{Entry, Item, Marker, Page, PageRequest, Parked};
 use peal_store::leases::{Holder, Lease};
 use peal_store::log::{Commit, Member, NewRecord, Reader, Record, Source, Writer};
@@ -126,6 +128,12 @@ impl Log for Tapped<Arc<dyn Log>> {
         if is_part && self.tap.strikes(Act::SwapItems) {
             records.swap(0, 1);
         }
+        if topic == Topic::Receipts && self.tap.loses(&records) {
+            return Ok(vec![Offset::new(0); records.len()]);
+        }
+        if topic == Topic::Receipts && self.tap.strikes(Act::RepeatReceipts) {
+            records.extend(records.clone());
+        }
         let call = || format!("append {topic}");
         self.tap.watch(call, self.store.append(topic, records)).await
     }
@@ -192,6 +200,12 @@ impl Writer for Tapped<Box<dyn Writer>> {
 }
 
 impl Tap {
+    /// Whether these receipts do not come to stand in their log.
+    fn loses(&self, receipts: &[NewRecord]) -> bool {
+        let replayed = |record: &NewRecord| matches!(Receipt::from_json(&record.value), Ok(Receipt::Replayed { .. }));
+        self.strikes(Act::LoseReceipts) || (receipts.iter().any(replayed) && self.strikes(Act::LoseReplayed))
+    }
+
     fn tamper(&self, records: &mut Vec<NewRecord>) {
         let Some(last) = records.last().filter(|_| self.tamperer.is_some()).cloned() else { return };
         if self.strikes(Act::AppendTwice) {
@@ -262,6 +276,8 @@ impl Inbox for Tapped<Arc<dyn Inbox>> {
         if self.tap.always(Act::ForgetEntry) {
             entries.pop();
         }
+        let own = |entry: &Entry| (self.tap.generation, entry.user, entry.offset);
+        self.tap.book.open().parked.extend(entries.iter().map(own));
         let call = || format!("park {partition} {expected:?} {next:?} {:?}", users(&entries));
         let parked = self.tap.watch(call, self.store.park(partition, expected, next, entries.clone(), now)).await;
         self.tap.book.count(match &parked {
@@ -373,6 +389,9 @@ impl Statuses for Tapped<Arc<dyn Statuses>> {
     }
 
     async fn change(&self, changes: Vec<PartChange>) -> Result<bool, StoreError> {
+        if self.tap.strikes(Act::ForgetParts) {
+            return Ok(true);
+        }
         let call = || format!("change {} parts of accounts", changes.len());
         self.tap.watch(call, self.store.change(changes.clone())).await
     }
