@@ -4,12 +4,14 @@
 //! offsets below those that were settled before is said twice, by a node that read them again after a crash, and is left out;
 //! unless it is that one which was parked is delivered now, which holds whoever says it and however often.
 //!
-//! A part knows which receipts are in it. So receipts may be read again from any position that was committed, and a part that
+//! What was never parked is only counted, in one part for all partitions whose receipts stand in one log; a part for each
+//! partition would be a part for each member of a small event. A part knows which receipts are in it. So receipts may be read again from any position that was committed, and a part that
 //! has them already stays as it is.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
-use peal_proto::{Offset, Partition, Position, Receipt, Run};
+use peal_proto::{Fate, Offset, Partition, Position, Receipt, Run};
 use peal_store::StoreError;
 use peal_store::log::Commit;
 use peal_store::status::PartKey;
@@ -18,26 +20,34 @@ use serde::{Deserialize, Serialize};
 use super::part::{Part, parts_of};
 
 /// How far receipts are read, and what they settled.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Progress {
+    /// Of the log of receipts.
+    #[serde(skip, default = "first")]
+    partition: Partition,
     #[serde(skip)]
     pub(super) position: Position,
     /// By partition of the notification log: everything below is settled.
     settled: BTreeMap<u32, Position>,
 }
 
+const fn first() -> Partition {
+    Partition::new(0)
+}
+
 impl Progress {
-    /// What a commit says; without one, the start.
-    pub(super) fn of(commit: Option<Commit>) -> Result<Self, StoreError> {
-        let Some(Commit { position, metadata }) = commit else { return Ok(Self::default()) };
+    /// What a commit says of a partition of the receipts; without one, the start.
+    pub(super) fn of(partition: Partition, commit: Option<Commit>) -> Result<Self, StoreError> {
+        let start = Self { partition, position: Position::START, settled: BTreeMap::new() };
+        let Some(Commit { position, metadata }) = commit else { return Ok(start) };
         if metadata.is_empty() {
-            return Ok(Self { position, ..Self::default() });
+            return Ok(Self { position, ..start });
         }
         let progress: Self = serde_json::from_str(&metadata).map_err(|error| StoreError::Damaged {
             store: "log",
             reason: format!("the commit of the accounts, {metadata:?}, can't be read: {error}"),
         })?;
-        Ok(Self { position, ..progress })
+        Ok(Self { partition, position, ..progress })
     }
 
     pub(super) fn commit(&self) -> Commit {
@@ -56,14 +66,12 @@ pub(super) struct Entry {
     pub(super) receipt: Receipt,
 }
 
-/// The parts that receipts are about, each once.
-pub(super) fn keys(entries: &[Entry]) -> Vec<PartKey> {
-    let mut keys = Vec::new();
-    for Entry { partition, receipt, .. } in entries {
-        let (Receipt::Settled { runs, .. } | Receipt::Replayed { runs }) = receipt;
-        for run in runs {
-            keys.extend(parts_of(offsets(run)).map(|(number, _)| key(run, *partition, number)));
-        }
+/// The parts that receipts may change, each once.
+pub(super) fn keys(entries: &[Entry], progress: &Progress) -> Vec<PartKey> {
+    let (mut keys, mut progress) = (Vec::new(), progress.clone());
+    for entry in entries {
+        progress.each(entry, |key, _, _| keys.push(key));
+        progress.take_note(entry);
     }
     keys.sort_unstable();
     keys.dedup();
@@ -72,40 +80,83 @@ pub(super) fn keys(entries: &[Entry]) -> Vec<PartKey> {
 
 /// Brings the parts, and the progress, to where they are behind these receipts.
 pub(super) fn fold(entries: &[Entry], parts: &mut BTreeMap<PartKey, Part>, progress: &mut Progress) {
-    for Entry { offset, partition, receipt } in entries {
-        let settled = progress.settled.entry(partition.get()).or_default();
-        let below = settled.next().get();
-        let (Receipt::Settled { runs, .. } | Receipt::Replayed { runs }) = receipt;
-        let is_settled = matches!(receipt, Receipt::Settled { .. });
-        let mut touched = Vec::with_capacity(runs.len());
-        for run in runs {
-            for (number, offsets) in parts_of(offsets(run)) {
-                let key = key(run, *partition, number);
-                let Some(part) = parts.get_mut(&key).filter(|part| !part.applied.covers(*offset)) else { continue };
-                // What is replayed was settled before, whatever of it was read yet.
-                let first = if is_settled { below.clamp(offsets.start, offsets.end) } else { offsets.end };
-                part.settle_parked(offsets.start..first, run.fate);
-                part.settle(first..offsets.end, run.fate);
+    for entry in entries {
+        let mut touched = Vec::new();
+        progress.each(entry, |key, offsets, change| {
+            if let Some(part) = parts.get_mut(&key).filter(|part| !part.applied.covers(entry.offset)) {
+                match change {
+                    Change::Settle(fate) => part.settle(offsets, fate),
+                    Change::Deliver => part.deliver(offsets),
+                }
                 touched.push(key);
             }
-        }
+        });
         for key in touched {
             if let Some(part) = parts.get_mut(&key) {
-                part.applied = Position::behind(*offset);
+                part.applied = Position::behind(entry.offset);
             }
         }
-        if let Receipt::Settled { to, .. } = receipt {
-            *settled = (*settled).max(*to);
-        }
-        progress.position = Position::behind(*offset);
+        progress.take_note(entry);
     }
 }
 
-fn key(run: &Run, partition: Partition, number: u64) -> PartKey {
-    PartKey { event: run.event.clone(), partition, number }
+/// What a receipt does to a part.
+enum Change {
+    /// Counts notifications that nothing was said of before.
+    Settle(Fate),
+    /// Those of them that were parked are delivered now.
+    Deliver,
 }
 
-fn offsets(run: &Run) -> std::ops::Range<u64> {
-    let first = run.first.get();
-    first..first + u64::from(run.count)
+impl Progress {
+    /// Each change that a receipt makes: to which part, of which offsets.
+    fn each(&self, entry: &Entry, mut change: impl FnMut(PartKey, Range<u64>, Change)) {
+        let Entry { partition, receipt, .. } = entry;
+        let settled = self.settled.get(&partition.get()).copied().unwrap_or_default().next().get();
+        let (runs, is_settled) = match receipt {
+            Receipt::Settled { runs, .. } => (runs, true),
+            Receipt::Replayed { runs } => (runs, false),
+        };
+        for run in runs {
+            let offsets = run.first.get()..run.first.get() + u64::from(run.count);
+            // What is replayed was settled before, whatever of it was read yet.
+            let first = if is_settled { settled.clamp(offsets.start, offsets.end) } else { offsets.end };
+            if run.fate == Fate::Delivered {
+                for (number, offsets) in parts_of(offsets.start..first) {
+                    change(bits(run, *partition, number), offsets, Change::Deliver);
+                }
+            }
+            if first == offsets.end {
+                continue;
+            }
+            match run.fate {
+                Fate::Delivered | Fate::Expired => {
+                    change(self.counts(run), first..offsets.end, Change::Settle(run.fate));
+                }
+                Fate::Parked { .. } => {
+                    for (number, offsets) in parts_of(first..offsets.end) {
+                        change(bits(run, *partition, number), offsets, Change::Settle(run.fate));
+                    }
+                }
+            }
+        }
+    }
+
+    fn take_note(&mut self, Entry { offset, partition, receipt }: &Entry) {
+        if let Receipt::Settled { to, .. } = receipt {
+            let settled = self.settled.entry(partition.get()).or_default();
+            *settled = (*settled).max(*to);
+        }
+        self.position = Position::behind(*offset);
+    }
+
+    /// Where it is counted what was never parked: one part for all that this log of receipts says of an event.
+    fn counts(&self, run: &Run) -> PartKey {
+        PartKey { event: run.event.clone(), partition: self.partition, number: u64::MAX }
+    }
+}
+
+/// Where it is known of each notification whether it is parked.
+fn bits(run: &Run, partition: Partition, number: u64) -> PartKey {
+    PartKey { event: run.event.clone(), partition, number }
 }

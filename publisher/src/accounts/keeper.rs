@@ -72,7 +72,7 @@ impl Keeper {
     async fn step(&mut self) -> Result<(), StoreError> {
         let log = &self.stores.log;
         if self.progress.is_none() {
-            self.progress = Some(Progress::of(log.committed(self.source()).await?)?);
+            self.progress = Some(Progress::of(self.partition, log.committed(self.source()).await?)?);
         }
         let position = self.progress.as_ref().map(|progress| progress.position).unwrap_or_default();
         let open = || Feed::open(Arc::clone(log), Topic::Receipts, self.partition, position);
@@ -110,7 +110,7 @@ impl Keeper {
 
     /// Changes the parts; another keeper that changed one meanwhile has read the same receipts, so it is looked at again.
     async fn settle(&self, entries: &[Entry], before: Progress) -> Result<Progress, StoreError> {
-        let keys = fold::keys(entries);
+        let keys = fold::keys(entries, &before);
         loop {
             let stored = self.stores.statuses.parts(&keys).await?;
             let mut parts = BTreeMap::new();

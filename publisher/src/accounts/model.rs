@@ -61,7 +61,6 @@ fn runs(offsets: std::ops::Range<u64>, fate: impl Fn(u64) -> Fate) -> Vec<Run> {
     runs
 }
 
-#[derive(Default)]
 struct World {
     log: Vec<(Partition, Receipt)>,
     /// Behind the last that was settled, by partition; it starts in the middle of a part.
@@ -74,7 +73,21 @@ struct World {
 
 const FIRST: u64 = OFFSETS_A_PART - 100;
 
+/// Where the receipts stand: the number of one of the partitions that they speak of.
+const RECEIPTS: Partition = Partition::new(1);
+
 impl World {
+    fn new() -> Self {
+        Self {
+            log: Vec::new(),
+            settled: BTreeMap::new(),
+            fates: BTreeMap::new(),
+            parts: BTreeMap::new(),
+            progress: Progress::of(RECEIPTS, None).unwrap(),
+            committed: None,
+        }
+    }
+
     fn step(&mut self, step: Step) {
         match step {
             Step::Settle { partition, back, count, dice } => self.settle(partition, back, count, dice),
@@ -96,7 +109,7 @@ impl World {
                     self.committed = Some(self.progress.commit());
                 }
             }
-            Step::Crash => self.progress = Progress::of(self.committed.clone()).unwrap(),
+            Step::Crash => self.progress = Progress::of(RECEIPTS, self.committed.clone()).unwrap(),
         }
     }
 
@@ -131,7 +144,8 @@ impl World {
             .collect();
         // As they are stored: what is written is what is read.
         let read = |part: Option<&Part>| part.map_or_else(Part::new, |part| Part::decode(&part.encode()).unwrap());
-        let mut parts = keys(&entries).into_iter().map(|key| (key.clone(), read(self.parts.get(&key)))).collect();
+        let mut parts =
+            keys(&entries, &self.progress).into_iter().map(|key| (key.clone(), read(self.parts.get(&key)))).collect();
         fold(&entries, &mut parts, &mut self.progress);
         self.parts.extend(parts);
     }
@@ -159,7 +173,7 @@ impl World {
 proptest! {
     #[test]
     fn every_notification_is_counted_once_as_what_became_of_it(steps in prop::collection::vec(step(), 1..60)) {
-        let mut world = World::default();
+        let mut world = World::new();
         for step in steps {
             world.step(step);
         }

@@ -1,4 +1,5 @@
-//! A part of an event's account: what became of its notifications at 512 neighbouring offsets of one partition.
+//! A part of an event's account: either the notifications at 512 neighbouring offsets of one partition, as far as they were
+//! parked, or all that never were.
 //!
 //! A notification is counted once it is settled. Of those that are parked it is known which they are, so one that is delivered
 //! later, or is said to be twice, is counted once. No IO; which receipts count is [`fold`](super::fold)'s business.
@@ -96,19 +97,13 @@ impl Part {
         }
     }
 
-    /// Counts those of the notifications that were parked.
-    pub(super) fn settle_parked(&mut self, offsets: Range<u64>, fate: Fate) {
+    /// Those of the notifications that were parked are delivered now.
+    pub(super) fn deliver(&mut self, offsets: Range<u64>) {
         for offset in offsets {
             let word = self.word(offset);
-            if *word & bit(offset) == 0 {
-                continue;
-            }
-            match fate {
-                Fate::Delivered => {
-                    *word &= !bit(offset);
-                    self.delivered += 1;
-                }
-                Fate::Expired | Fate::Parked { .. } => {} // what is parked expires by its time
+            if *word & bit(offset) != 0 {
+                *word &= !bit(offset);
+                self.delivered += 1;
             }
         }
     }
