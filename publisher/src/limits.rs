@@ -106,6 +106,10 @@ pub const SLICE_TURN_MAX: Duration = Duration::from_secs(2);
 /// after a crash is at most some seconds younger than it was, and is given them again.
 pub const ACCOUNTS_COMMIT_DELAY: Duration = Duration::from_secs(10);
 
+/// How long receipts are let gather before more are read: a step costs by itself, and each partition of the notifications writes
+/// some four a second.
+pub const ACCOUNTS_PAUSE: Duration = Duration::from_millis(100);
+
 /// How often it is looked whether that can be committed, while nothing is read.
 pub const ACCOUNTS_COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 

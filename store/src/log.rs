@@ -102,6 +102,21 @@ pub trait Log: Send + Sync + 'static {
     /// append is not.
     async fn commit(&self, source: Source, commit: Commit) -> Result<(), StoreError>;
 
+    /// Appends records that say what a commit stands for, and then commits: wherever the commit is found, they are. Durable no
+    /// sooner than a commit.
+    async fn commit_behind(
+        &self,
+        topic: Topic,
+        records: Vec<NewRecord>,
+        source: Source,
+        commit: Commit,
+    ) -> Result<(), StoreError> {
+        if !records.is_empty() {
+            self.append(topic, records).await?;
+        }
+        self.commit(source, commit).await
+    }
+
     /// How far a group was; `None` when it never committed.
     async fn committed(&self, source: Source) -> Result<Option<Commit>, StoreError>;
 

@@ -11,7 +11,7 @@ use peal_store::inbox::{Entry, Marker, PageRequest};
 use peal_store::log::Source;
 
 use super::Shard;
-use super::receipts::{replayed, write_down};
+use super::receipts::{records, replayed};
 use crate::core::commit::Settled;
 use crate::core::{Input, Unavailable};
 
@@ -51,7 +51,7 @@ impl Shard {
             let receipts = replayed(&*inbox, partition, &trims, now).await?;
             let marker = inbox.marker(partition).await?; // whatever was wiped before, this sees it
             if !receipts.is_empty() {
-                write_down(&*log, partition, receipts).await?;
+                log.append(Topic::Receipts, records(&*log, partition, receipts)).await?;
             }
             inbox.trim(partition, trims).await?;
             Ok(marker)
@@ -63,10 +63,8 @@ impl Shard {
         let log = Arc::clone(&self.stores.log);
         let commit = settled.to_commit();
         let write_down_and_commit = async move |partition| {
-            if !receipts.is_empty() {
-                write_down(&*log, partition, receipts).await?;
-            }
-            log.commit(source(partition), commit).await
+            let receipts = records(&*log, partition, receipts);
+            log.commit_behind(Topic::Receipts, receipts, source(partition), commit).await
         };
         self.call("commit", write_down_and_commit, Input::Committed)
     }

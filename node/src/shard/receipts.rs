@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use peal_proto::{Fate, Partition, Position, Receipt, Run, Timestamp, Topic, UserId};
+use peal_proto::{Fate, Partition, Position, Receipt, Run, Timestamp, UserId};
 use peal_store::inbox::{Item, PageRequest};
 use peal_store::log::{Headers, NewRecord};
 use peal_store::{Inbox, Log, StoreError};
@@ -10,8 +10,8 @@ use peal_store::{Inbox, Log, StoreError};
 use super::notification::event_of;
 use crate::limits::{RECEIPT_RUNS_MAX, REPLAYED_PAGE_BYTES_MAX, REPLAYED_PAGE_ENTRIES_MAX, REPLAYED_PAGES_MAX};
 
-/// Writes receipts of a partition down, durable when answered.
-pub(super) async fn write_down(log: &dyn Log, partition: Partition, receipts: Vec<Receipt>) -> Result<(), StoreError> {
+/// Receipts of a partition as they stand in the log.
+pub(super) fn records(log: &dyn Log, partition: Partition, receipts: Vec<Receipt>) -> Vec<NewRecord> {
     let (home, key) = (Receipt::partition(partition, log.partitions()), u64::from(partition.get()));
     let record = |receipt: Receipt| NewRecord {
         partition: home,
@@ -19,7 +19,7 @@ pub(super) async fn write_down(log: &dyn Log, partition: Partition, receipts: Ve
         headers: Headers::default(),
         value: receipt.to_json().into(),
     };
-    log.append(Topic::Receipts, receipts.into_iter().map(record).collect()).await.map(drop)
+    receipts.into_iter().map(record).collect()
 }
 
 /// What these users' inboxes hold below the positions, as it is delivered now.

@@ -14,14 +14,14 @@ use peal_serve::Clock;
 use peal_store::log::{Headers, NewRecord, Record, Source};
 use peal_store::status::{Change, PartKey};
 use peal_store::{StoreError, Stores};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::fold::{self, Entry, Progress};
 use super::part::Part;
 use crate::backoff::Backoff;
 use crate::feed::Feed;
-use crate::limits::{ACCOUNTS_COMMIT_DELAY, ACCOUNTS_COMMIT_INTERVAL};
+use crate::limits::{ACCOUNTS_COMMIT_DELAY, ACCOUNTS_COMMIT_INTERVAL, ACCOUNTS_PAUSE};
 use crate::share::{Beat, Pulse};
 
 pub(super) struct Keeper {
@@ -82,6 +82,7 @@ impl Keeper {
         }
         if let Ok(records) = timeout(ACCOUNTS_COMMIT_INTERVAL, feed.next()).await {
             self.take(records?).await?;
+            sleep(ACCOUNTS_PAUSE).await;
         }
         self.commit().await
     }

@@ -3,7 +3,8 @@
 use peal_proto::name::{FANOUT_GROUP, NODES_GROUP, PUBLISHERS_GROUP};
 use peal_proto::{Offset, Partition, Position, Topic};
 
-use super::append::record;
+use super::append::{record, texts};
+use super::read::collect;
 use super::{Case, PARTITIONS, Subject, cases};
 use crate::limits::COMMIT_METADATA_BYTES_MAX;
 use crate::log::{Commit, Source};
@@ -14,6 +15,7 @@ pub(super) const CASES: &[Case] = cases![
     commits_of_other_groups_topics_and_partitions_are_apart,
     metadata_of_the_largest_size_is_kept,
     a_commit_that_an_append_followed_outlives_the_process,
+    a_commit_behind_records_is_there_with_them,
     who_is_alone_in_a_group_is_assigned_every_partition,
 ];
 
@@ -28,6 +30,23 @@ fn commit(position: u64, metadata: &str) -> Commit {
 async fn a_group_that_never_committed_has_no_commit(subject: Subject) {
     let log = subject.stores().log;
     assert_eq!(log.committed(source(NODES_GROUP, Topic::Notifications, 0)).await.unwrap(), None);
+}
+
+async fn a_commit_behind_records_is_there_with_them(mut subject: Subject) {
+    let stores = subject.stores();
+    let source = source(NODES_GROUP, Topic::Notifications, 2);
+    let commit_behind = |records, commit| stores.log.commit_behind(Topic::DeadLetters, records, source, commit);
+    commit_behind(vec![record(1, "a"), record(1, "b")], commit(7, "m7")).await.unwrap();
+    commit_behind(Vec::new(), commit(8, "m8")).await.unwrap();
+    assert_eq!(stores.log.committed(source).await.unwrap(), Some(commit(8, "m8")));
+    let behind = vec![record(1, "c")];
+    stores.log.append(Topic::DeadLetters, behind).await.unwrap(); // makes all of it durable
+    drop(stores);
+    subject.reopen().await;
+    let log = subject.stores().log;
+    assert_eq!(log.committed(source).await.unwrap(), Some(commit(8, "m8")));
+    let read = collect(&log, Topic::DeadLetters, 1, Position::START, 3).await;
+    assert_eq!(texts(&read), ["a", "b", "c"]);
 }
 
 async fn the_last_commit_counts_even_when_it_is_lower(subject: Subject) {

@@ -86,6 +86,25 @@ impl Log for EmbeddedLog {
         self.engine.run(Durability::Riding, 0, move |stage| put_commit(stage, source, &commit)).await
     }
 
+    /// One step, and no wait for the disk.
+    async fn commit_behind(
+        &self,
+        topic: Topic,
+        records: Vec<NewRecord>,
+        source: Source,
+        commit: Commit,
+    ) -> Result<(), StoreError> {
+        let write = move |stage: &mut Stage<'_>| {
+            stage.check(topic, &records)?;
+            put_commit(stage, source, &commit)?;
+            for record in records {
+                stage.append(topic, record);
+            }
+            Ok(())
+        };
+        self.engine.run(Durability::Riding, 0, write).await
+    }
+
     async fn committed(&self, source: Source) -> Result<Option<Commit>, StoreError> {
         let look = move |view: &View<'_>| {
             let stored = view.get(Table::State, &schema::commit_key(source))?;
