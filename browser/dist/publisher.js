@@ -22,7 +22,7 @@ export function join(community, user) {
 export function post(community, text) {
     return publish(`v1/communities/${community}/events`, { kind: "community.posted", data: { text } });
 }
-/** How far the fan-out of an event has come: at least `state`, `members` and `published`. */
+/** What became of an event: at least `state`, `members`, `published`, `delivered` and `parked`. */
 export async function account(event) {
     return record(await request(`v1/events/${encodeURIComponent(event)}`));
 }
