@@ -27,8 +27,13 @@ export CHROMIUM
 ON_SERVICES := peal-node/bin,peal-publisher/bin,peal-cluster/services
 CLUSTER := --package peal-node --package peal-publisher --package peal-cluster --bins --features $(ON_SERVICES)
 
-.PHONY: help run cluster test check bench bench-services minute minute-services services services-down test-services failure-table test-rust test-browser test-conformance \
-	test-producers test-cdc test-failures format lint lint-services docs has-rust has-node has-producers has-maven has-chromium
+# The same binaries for tests. Packages and features have to be these wherever a test is built or run: cargo compiles all
+# dependencies again for any other set. These tests are named for the binaries that come with them.
+ALL := --workspace $(FEATURES) --features $(ON_SERVICES)
+BUILD_TESTED := cargo test $(ALL) --no-run --test commands --test core_model --test publisher
+
+.PHONY: help run cluster test check bench bench-services bench-publisher minute minute-services services services-down test-services failure-table test-rust test-browser test-api test-conformance \
+	test-producers test-cdc test-failures format lint lint-services docs has-rust has-python has-node has-producers has-maven has-chromium
 
 help: ## Say what there is
 	@echo "Peal: everybody in a community is told what happened in it, once, in order."
@@ -48,7 +53,7 @@ cluster: has-rust ## The same on a real Kafka and Redis, each part a process of 
 
 test: test-rust test-browser ## Run all tests, those of the page in a real browser among them; under ten minutes
 
-check: format lint docs test ## Everything that has to hold before a commit: format, lints, docs, all tests
+check: format lint docs test test-api ## Everything that has to hold before a commit: format, lints, docs, all tests
 
 bench: has-rust ## Measure memory, throughput and latency on this machine; two to three minutes
 	@cargo build --release --package peal-cluster
@@ -60,6 +65,13 @@ bench-services: has-rust ## Measure the nodes of a cluster on a real Kafka and R
 	@eval "$$(services/up.sh)"; trap services/down.sh EXIT; \
 		redis-cli -u "$$PEAL_REDIS/9" flushdb > /dev/null; \
 		"$(TARGET_DIR)/release/peal" bench --services --redis "$$PEAL_REDIS/9" $(ARGS)
+
+bench-publisher: has-rust ## Measure what a publisher costs on a real Kafka and Redis, beside a bare handler around librdkafka
+	@cargo build --release $(CLUSTER)
+	@cargo build --release --package peal-store --features kafka --example publisher_floor
+	@eval "$$(services/up.sh)"; trap services/down.sh EXIT; \
+		redis-cli -u "$$PEAL_REDIS/9" flushdb > /dev/null; \
+		"$(TARGET_DIR)/release/peal" bench --services --publisher --redis "$$PEAL_REDIS/9" $(ARGS)
 
 minute: has-rust ## An ordinary minute: 5,000 joins a second for 60 s to `peal up`, and none may fail
 	@cargo build --release --package peal-cluster
@@ -85,28 +97,33 @@ test-rust: has-rust
 	cargo test $(FEATURES) $(TESTS)
 
 test-browser: has-rust has-node has-chromium
-	cargo build --package peal-cluster
+	cargo test --workspace $(FEATURES) --no-run --test commands
 	cd browser && npm ci --no-audit --no-fund --silent && npm run --silent check
 	cd browser && PEAL_BIN="$(TARGET_DIR)/debug/peal" npm run --silent e2e
 
+# Some 1,500 requests made from the documents of the interface, each answer held to them; half a minute.
+test-api: has-rust has-python
+	cargo test --workspace $(FEATURES) --no-run --test commands
+	@PEAL_BIN="$(TARGET_DIR)/debug/peal" VENV="$(TARGET_DIR)/schemathesis" schemathesis/run.sh
+
 test-conformance: has-rust
 	@eval "$$(services/up.sh)"; trap services/down.sh EXIT; \
-		cargo test --package peal-store --features kafka,redis,conformance --test kafka --test redis
+		cargo test $(ALL) --test kafka --test redis
 
 # The programs of docs/producing/, with the commands of docs/producing.md.
 test-producers: has-rust has-node has-producers
-	cargo build $(CLUSTER)
-	cargo test --package peal-cluster --features services --test producers
+	$(BUILD_TESTED)
+	cargo test $(ALL) --test producers
 
 # A table of members in PostgreSQL, followed through Debezium.
 test-cdc: has-rust has-maven
-	cargo build $(CLUSTER)
-	cargo test --package peal-cluster --features services --test cdc -- --nocapture
+	$(BUILD_TESTED)
+	cargo test $(ALL) --test cdc -- --nocapture
 
 # One row: make test-failures ROWS=redis_empty
 test-failures: has-rust
-	cargo build $(CLUSTER)
-	cargo test --package peal-cluster --features services --test failures -- $(ROWS)
+	$(BUILD_TESTED)
+	cargo test $(ALL) --test failures -- $(ROWS)
 
 failure-table: ROWS := --table $(CURDIR)/docs/failure.md
 failure-table: test-failures ## The same table of failures, written to docs/failure.md
@@ -139,6 +156,12 @@ has-node:
 	@command -v npm > /dev/null && node --eval 'process.exit(+(parseInt(process.versions.node) < 20))' || { \
 		echo "Node.js 20 or newer with npm is missing; only the tests of the page need it. On Debian:" >&2; \
 		echo "apt-get install nodejs npm; elsewhere: https://nodejs.org." >&2; \
+		exit 1; }
+
+has-python:
+	@python3 -c 'import ensurepip' 2> /dev/null || { \
+		echo "Python with venv is missing; only the test of the interface's documents needs it. On Debian:" >&2; \
+		echo "apt-get install python3-venv; elsewhere: https://www.python.org." >&2; \
 		exit 1; }
 
 has-producers:

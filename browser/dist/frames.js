@@ -11,7 +11,9 @@ export function parseFrame(text) {
         const cursor = Cursor.parse(value["cursor"]);
         if (cursor === undefined || !isObject(notification))
             return undefined;
-        return { type, cursor, notification: notification };
+        const { replaced } = value;
+        const others = isCount(replaced) && replaced > 0 ? { replaced } : {};
+        return { type, cursor, ...others, notification: notification };
     }
     if (type === "gap") {
         const from = Cursor.parse(value["from"]);

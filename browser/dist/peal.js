@@ -105,8 +105,9 @@ class Shell {
     }
     #deliver(frame) {
         const seen = guarded(() => {
+            const { onNotification } = this.#options;
             if (frame.type === "notification")
-                this.#options.onNotification(frame.notification, frame.cursor.toString());
+                onNotification(frame.notification, frame.cursor.toString(), frame.replaced ?? 0);
             else
                 this.#options.onGap?.({ from: frame.from.toString(), to: frame.to.toString(), reason: frame.reason });
         });

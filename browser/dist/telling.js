@@ -1,5 +1,8 @@
 // How things read on the page: notifications, states and times in words. It touches no element.
-export function tellNotification({ kind, data }) {
+export function tellNotification(notification, replaced = 0) {
+    return replaced > 0 ? `${tell(notification)} (and ${replaced} before)` : tell(notification);
+}
+function tell({ kind, data }) {
     const { user, text } = (typeof data === "object" && data !== null ? data : {});
     if (kind === "community.joined" && typeof user === "number")
         return `${user} joined`;

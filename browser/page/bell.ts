@@ -49,7 +49,7 @@ export class Bell {
     this.#connection = connect({
       url: ".",
       user: this.user,
-      onNotification: (notification, cursor) => this.#ring(notification, cursor),
+      onNotification: (notification, cursor, replaced) => this.#ring(notification, cursor, replaced),
       onGap: (gap) => this.#tellGap(gap),
       onState: (state) => this.#show(state),
     });
@@ -65,9 +65,9 @@ export class Bell {
     within(this.element, ".complaint").textContent = text;
   }
 
-  #ring(notification: Notification, cursor: string): void {
+  #ring(notification: Notification, cursor: string, replaced: number): void {
     const replayed = Date.parse(notification.at) < this.#openedAt;
-    const what = tellNotification(notification);
+    const what = tellNotification(notification, replaced);
     this.#count += 1;
     within(this.element, ".count").textContent = String(this.#count);
     this.#setCursor(cursor);

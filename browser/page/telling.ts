@@ -2,7 +2,11 @@
 
 import type { Notification, State } from "./peal.js";
 
-export function tellNotification({ kind, data }: Notification): string {
+export function tellNotification(notification: Notification, replaced = 0): string {
+  return replaced > 0 ? `${tell(notification)} (and ${replaced} before)` : tell(notification);
+}
+
+function tell({ kind, data }: Notification): string {
   const { user, text } = (typeof data === "object" && data !== null ? data : {}) as { user?: unknown; text?: unknown };
   if (kind === "community.joined" && typeof user === "number") return `${user} joined`;
   if (kind === "community.posted" && typeof text === "string") return text;

@@ -12,6 +12,8 @@ export interface Notification {
   readonly kind: string;
   /** Absent where the event was for one user and not for a community. */
   readonly community?: number;
+  /** Where it waited, older ones of the same key made way for it. */
+  readonly collapse?: string;
   /** When the cluster accepted the event, RFC 3339. */
   readonly at: string;
   readonly data: unknown;
@@ -29,6 +31,8 @@ export interface Hello {
 export interface NotificationFrame {
   readonly type: "notification";
   readonly cursor: Cursor;
+  /** How many older ones of its collapse key it stands for; absent for none. */
+  readonly replaced?: number;
   readonly notification: Notification;
 }
 
@@ -55,7 +59,9 @@ export function parseFrame(text: string): Frame | undefined {
   if (type === "notification") {
     const cursor = Cursor.parse(value["cursor"]);
     if (cursor === undefined || !isObject(notification)) return undefined;
-    return { type, cursor, notification: notification as unknown as Notification };
+    const { replaced } = value;
+    const others = isCount(replaced) && replaced > 0 ? { replaced } : {};
+    return { type, cursor, ...others, notification: notification as unknown as Notification };
   }
   if (type === "gap") {
     const from = Cursor.parse(value["from"]);

@@ -29,9 +29,10 @@ export interface Options {
   readonly storage?: CursorStorage | null;
   /**
    * Called once for each notification, in order, and synchronously: when it returns, the notification counts as seen.
-   * Where it throws, the session reconnects and the notification comes again.
+   * Where it throws, the session reconnects and the notification comes again. `replaced` is how many older ones of the same
+   * collapse key it stands for, which came while the user was away.
    */
-  readonly onNotification: (notification: Notification, cursor: string) => void;
+  readonly onNotification: (notification: Notification, cursor: string, replaced: number) => void;
   readonly onGap?: (gap: Gap) => void;
   readonly onState?: (state: State) => void;
 }
@@ -149,7 +150,8 @@ class Shell {
 
   #deliver(frame: NotificationFrame | GapFrame): void {
     const seen = guarded(() => {
-      if (frame.type === "notification") this.#options.onNotification(frame.notification, frame.cursor.toString());
+      const { onNotification } = this.#options;
+      if (frame.type === "notification") onNotification(frame.notification, frame.cursor.toString(), frame.replaced ?? 0);
       else this.#options.onGap?.({ from: frame.from.toString(), to: frame.to.toString(), reason: frame.reason });
     });
     this.#feed((now) => (seen ? this.#session.handleSeen(now, frame) : this.#session.handleUnseen(now)));

@@ -17,10 +17,12 @@ test("an id is a whole number that every JSON reader keeps exact", () => {
 });
 
 test("a notification reads as a line, whatever its data", () => {
-  const told = (kind: string, data: unknown) => tellNotification({ id: "e:1", event: "e", kind, at: "", data });
+  const told = (kind: string, data: unknown, replaced?: number) =>
+    tellNotification({ id: "e:1", event: "e", kind, at: "", data }, replaced);
   assert.equal(told("community.joined", { user: 9 }), "9 joined");
   assert.equal(told("community.posted", { text: "hi" }), "hi");
   assert.equal(told("community.posted", { text: 7 }), 'community.posted {"text":7}');
+  assert.equal(told("community.joined", { user: 9 }, 16), "9 joined (and 16 before)");
   assert.equal(told("other", null), "other null");
   assert.equal(told("other", undefined), "other null");
 });

@@ -139,13 +139,13 @@ impl Api {
         self.send(Method::GET, &format!("/v1/dead-letters/{id}"), None).await
     }
 
-    /// Appends the record of a dead letter again to the topic it came from.
+    /// Appends the record of a dead letter again to the topic it came from; if that was done before, only if `again` says so.
     ///
     /// # Errors
     /// [`ApiError`]. Unless it is a [`ApiError::Problem`] that is final, it may have been appended: an event is told once all
     /// the same, a notification once more.
-    pub async fn replay(&self, id: LetterId) -> Result<Replayed, ApiError> {
-        self.send(Method::POST, &format!("/v1/dead-letters/{id}/replay"), None).await
+    pub async fn replay(&self, id: LetterId, again: bool) -> Result<Replayed, ApiError> {
+        self.send(Method::POST, &format!("/v1/dead-letters/{id}/replay?again={again}"), None).await
     }
 
     /// Which node owns a user.

@@ -10,6 +10,8 @@ pub mod floor;
 mod heard;
 mod minute;
 mod process;
+#[cfg(feature = "services")]
+mod publisher;
 mod report;
 mod site;
 mod subject;
@@ -111,6 +113,12 @@ pub async fn run(bench: &Bench) -> Result<(), Failure> {
     }
     if let Some(rate) = bench.joins {
         return ordinary_minute(bench, rate).await;
+    }
+    #[cfg(feature = "services")]
+    if bench.publisher {
+        output::remark("peal: a publisher on Kafka and Redis, then a bare handler in its place …");
+        let costs = publisher::measure(apart::start(&bench.on).await?).await?;
+        return Ok(output::line(if bench.markdown { costs.markdown() } else { costs.text() })?);
     }
     output::remark(format!("peal: a cluster with {} sockets …", bench.sockets));
     let Measured { numbers, frame_bytes, floor: beneath } = subject::measure(site(bench).await?, bench.sockets).await?;

@@ -44,6 +44,8 @@ pub enum Happening<'a> {
     Notification {
         /// Where the client is behind it.
         cursor: Cursor,
+        /// How many older ones of its collapse key it stands for.
+        replaced: u32,
         /// The record's bytes.
         notification: &'a RawValue,
     },

@@ -62,7 +62,7 @@ pub struct Peal {
 pub enum Command {
     /// Run a whole cluster in this process
     #[command(long_about = up::ABOUT)]
-    Up(up::Up),
+    Up(Box<up::Up>),
     /// A user joins a community; its members are told
     #[command(long_about = events::JOIN_ABOUT)]
     Join(events::Join),

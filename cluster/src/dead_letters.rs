@@ -56,8 +56,8 @@ pub async fn run(letters: &DeadLetters) -> Result<(), Failure> {
             Ok(output::lines(if show.json { vec![json(&letter)?] } else { shown(&letter) })?)
         }
         Action::Replay(replay) => {
-            let letters = if replay.all { all(&api).await? } else { replay.letters.clone() };
-            self::replay(&api, &letters).await
+            let letters = if replay.all { all(&api, replay.again).await? } else { replay.letters.clone() };
+            self::replay(&api, &letters, replay.again).await
         }
     }
 }
@@ -85,11 +85,16 @@ fn json(letter: &impl serde::Serialize) -> io::Result<String> {
     Ok(printable(&serde_json::to_string(letter)?))
 }
 
-/// `7-0  peal.events/7 at 5, key 7, 12 bytes: it is not an event: …`.
+/// `7-0  peal.events/7 at 5, key 7, 12 bytes, attempt 2, replayed: it is not an event: …`.
 fn listed(letter: &ListedLetter) -> String {
-    let ListedLetter { letter, reason, topic, partition, offset, key, bytes } = letter;
-    let (topic, reason) = (printable(topic), printable(reason));
-    format!("{letter}  {topic}/{partition} at {offset}, {}, {bytes} bytes: {reason}", key_of(*key))
+    let ListedLetter { letter, replayed, reason, attempt, topic, partition, offset, key, bytes } = letter;
+    let (topic, reason, key, how) = (printable(topic), printable(reason), key_of(*key), how_often(*attempt, *replayed));
+    format!("{letter}  {topic}/{partition} at {offset}, {key}, {bytes} bytes{how}: {reason}")
+}
+
+fn how_often(attempt: u32, replayed: bool) -> String {
+    let attempt = if attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
+    attempt + if replayed { ", replayed" } else { "" }
 }
 
 fn key_of(key: Option<u64>) -> String {
@@ -97,7 +102,7 @@ fn key_of(key: Option<u64>) -> String {
 }
 
 fn shown(letter: &ShownLetter) -> Vec<String> {
-    let ShownLetter { letter, content } = letter;
+    let ShownLetter { letter, replayed, content } = letter;
     let held = match std::str::from_utf8(&content.value) {
         Ok(text) => printable(text),
         Err(_) => content.value.escape_ascii().to_string(),
@@ -110,17 +115,19 @@ fn shown(letter: &ShownLetter) -> Vec<String> {
     };
     vec![
         format!("dead letter {letter}: {}", printable(&content.reason)),
-        format!("from {topic}/{partition} at {offset}, {key}, {bytes}:"),
+        format!("from {topic}/{partition} at {offset}, {key}, {bytes}{}:", how_often(content.attempt, *replayed)),
         held,
     ]
 }
 
-/// The ids of all letters that there are. Before any is replayed: those that become letters again are not replayed again.
-async fn all(api: &Api) -> Result<Vec<LetterId>, Failure> {
+/// The ids of all letters that there are, but for those that were replayed unless it is to be done again. Before any is replayed:
+/// those that become letters again are not replayed again.
+async fn all(api: &Api, again: bool) -> Result<Vec<LetterId>, Failure> {
     let (mut letters, mut next) = (Vec::new(), None);
     loop {
         let page = api.letters(next).await?;
-        letters.extend(page.letters.iter().map(|listed| listed.letter));
+        let due = page.letters.iter().filter(|listed| again || !listed.replayed);
+        letters.extend(due.map(|listed| listed.letter));
         if letters.len() > LETTERS_REPLAYED_MAX {
             return Err(Failure::TooMany);
         }
@@ -131,10 +138,10 @@ async fn all(api: &Api) -> Result<Vec<LetterId>, Failure> {
     }
 }
 
-async fn replay(api: &Api, letters: &[LetterId]) -> Result<(), Failure> {
+async fn replay(api: &Api, letters: &[LetterId], again: bool) -> Result<(), Failure> {
     let (mut done, mut refused, all) = (0, 0, letters.len());
     for letter in letters.iter().copied() {
-        match api.replay(letter).await {
+        match api.replay(letter, again).await {
             Ok(stands) => {
                 let (topic, partition, offset) = (printable(&stands.topic), stands.partition, stands.offset);
                 output::line(format!("{letter} stands again in {topic}/{partition} at {offset}"))?;
@@ -162,6 +169,7 @@ mod tests {
         let (partition, offset) = (Partition::new(7), Offset::new(5));
         let letter = |value: &[u8]| ShownLetter {
             letter: "7-0".parse().unwrap(),
+            replayed: false,
             content: DeadLetter::new(reason.clone(), Topic::Events, partition, offset, Some(7), value),
         };
         let lines = shown(&letter("a\u{9b}31m\nb".as_bytes()));

@@ -6,7 +6,7 @@ use peal_proto::{Audience, EventId};
 use peal_store::status::{Account, State, Status};
 
 use crate::api::{self, ApiError};
-use crate::config::events::{Join, JsonObject, Post, ShowEvent};
+use crate::config::events::{Join, JsonObject, Keep, Post, ShowEvent};
 use crate::output;
 
 /// Why a command about an event failed.
@@ -47,6 +47,8 @@ pub async fn join(join: &Join) -> Result<(), Failure> {
         event: join.event.as_ref(),
         data: join.data.as_ref().map(JsonObject::raw),
         notify_self: !join.no_notify_self,
+        ttl: join.keep.ttl,
+        collapse: join.keep.collapse.as_ref(),
     };
     accepted(join.which.api().join(join.community, &request).await)
 }
@@ -57,7 +59,9 @@ pub async fn join(join: &Join) -> Result<(), Failure> {
 /// [`Failure`].
 pub async fn post(post: &Post) -> Result<(), Failure> {
     let data = post.data.as_ref().map(JsonObject::raw);
-    let request = api::Post { kind: &post.kind, event: post.event.as_ref(), data };
+    let Keep { ttl, collapse } = &post.keep;
+    let request =
+        api::Post { kind: &post.kind, event: post.event.as_ref(), data, ttl: *ttl, collapse: collapse.as_ref() };
     accepted(post.which.api().post(post.community, &request).await)
 }
 
@@ -79,10 +83,16 @@ pub async fn show(show: &ShowEvent) -> Result<(), Failure> {
 }
 
 fn sentence(account: &Account) -> String {
-    let Account { status, delivered, parked, expired, failed } = account;
+    let Account { status, delivered, parked, expired, replaced, failed } = account;
     let Status { event, state, kind, audience, at, members, published, duplicates } = status;
     let to = |members: u64| if members == 1 { "1 member".to_owned() } else { format!("{members} members") };
-    let fates = [(delivered, "delivered"), (parked, "parked"), (expired, "expired"), (failed, "failed")];
+    let fates = [
+        (delivered, "delivered"),
+        (parked, "parked"),
+        (expired, "expired"),
+        (replaced, "replaced"),
+        (failed, "failed"),
+    ];
     let fates: Vec<_> = fates.iter().filter(|(of, _)| **of > 0).map(|(of, fate)| format!("{of} {fate}")).collect();
     let progress = match state {
         State::Accepted => "accepted, and nobody told yet".to_owned(),
@@ -119,11 +129,12 @@ mod tests {
             "e1: community.joined in community 7 at 2026-11-22T10:00:00.000Z, published to 3 members: 1 delivered; \
              posted 2 times more, and not told again"
         );
-        account.parked = 2;
+        (account.parked, account.replaced) = (2, 3);
         (account.status.state, account.status.duplicates) = (State::Settled, 0);
         assert_eq!(
             sentence(&account),
-            "e1: community.joined in community 7 at 2026-11-22T10:00:00.000Z, settled for 3 members: 1 delivered, 2 parked"
+            "e1: community.joined in community 7 at 2026-11-22T10:00:00.000Z, settled for 3 members: 1 delivered, 2 parked, \
+             3 replaced"
         );
     }
 }

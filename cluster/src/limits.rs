@@ -89,3 +89,6 @@ pub const FRAME_BYTES_MAX: usize = 1024 * 1024;
 
 /// Members that `peal members verify` compares at once: 80 MB of ids.
 pub const MEMBERS_VERIFIED_MAX: u64 = 10_000_000;
+
+/// How long what was parked waits for its user before `peal up` pushes it.
+pub const PUSH_AFTER_DEFAULT: Duration = Duration::from_secs(60);

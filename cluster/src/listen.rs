@@ -90,8 +90,8 @@ impl Printer {
     fn show(&mut self, happening: Happening<'_>) -> io::Result<()> {
         match happening {
             Happening::Open { url, hello } => self.remark(|| greeting(url, &hello)),
-            Happening::Notification { cursor, notification } => {
-                self.notification(&line::notification(self.style, cursor, notification))?;
+            Happening::Notification { cursor, replaced, notification } => {
+                self.notification(&line::notification(self.style, cursor, replaced, notification))?;
             }
             Happening::Gap { from, to, reason } => {
                 output::line(line::gap(self.style, from, to, reason))?;

@@ -8,8 +8,9 @@ mod cluster;
 mod fault;
 mod listeners;
 
+use peal_publisher::Push;
 use peal_serve::process::{self, Signals};
-use peal_serve::{shard_map, telemetry};
+use peal_serve::{Clock, shard_map, telemetry};
 use peal_store::embedded::{self, Embedded, OpenError};
 
 use self::announcement::Announcement;
@@ -36,9 +37,10 @@ pub async fn run(up: &Up) -> Result<(), Fault> {
     let store = open(up)?;
     let stores = store.stores();
     let listeners = Listeners::bind(up).await?;
+    let push = up.push.is_on().then(|| Push::new(stores.clone(), Clock::system(), &up.push)).transpose()?;
     let map = shard_map::agree(&stores, listeners.node_urls(up)).await?;
     output::line(Announcement::of(up, &listeners, &map).to_string()).map_err(Fault::Output)?;
-    let cluster = Cluster::start(stores, map, listeners, up.admission.clone());
+    let cluster = Cluster::start(stores, map, listeners, push, up);
     signals.next().await;
     stop(cluster, store, signals).await;
     Ok(())

@@ -10,10 +10,13 @@
     reason = "what cannot go on fails the test, and it says how far it is"
 )]
 
+mod real;
+#[path = "real/services.rs"]
+mod services;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
-use std::net::TcpListener;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -22,28 +25,24 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use peal_cluster::api::Api;
+use peal_cluster::api::{Api, Post};
+use peal_proto::CommunityId;
+use peal_store::status::State;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
-use tokio::time::{sleep, timeout};
 
-const PEAL: &str = env!("CARGO_BIN_EXE_peal");
-const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+use real::{PEAL, free_ports, program, run, until};
+use services::{Services, address, url};
+
 const TOPIC: &str = "shop.public.memberships";
 const COMMUNITIES: Range<u64> = 1..9;
 const USERS: Range<u64> = 1..200;
-
-/// Ports below the range from which the system takes its own (32768 and up on Linux).
-const PORTS: Range<u16> = 20_000..31_000;
-/// A broker has three in a row; then Redis, PostgreSQL, Connect, a node and two publishers.
-const PORTS_NEEDED: u16 = 9;
 
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long the sets may take to be equal again: as long as Kafka takes to see that a publisher is gone, and Debezium that
 /// PostgreSQL is back.
 const EQUAL_TIMEOUT: Duration = Duration::from_secs(60);
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_sets_stay_equal_to_the_table_whatever_is_killed() {
@@ -58,7 +57,7 @@ async fn the_sets_stay_equal_to_the_table_whatever_is_killed() {
 
     site.kill_service("connect").await;
     writer.goes_on().await;
-    run(site.script("table.sh").env("VALUE_SCHEMAS", "true")); // from now on changes have their schema around them
+    run(site.services.script("table.sh").env("VALUE_SCHEMAS", "true")); // from now on changes have their schema around them
 
     site.sql("alter table memberships add column since timestamptz default now()");
     writer.goes_on().await;
@@ -84,6 +83,7 @@ async fn the_sets_stay_equal_to_the_table_whatever_is_killed() {
     site.is_equal("after all of it").await;
 
     site.redis(&["flushall"]);
+    site.tells_all("while the sets are made again").await;
     site.is_equal("with a Redis that was emptied and a table that is quiet").await;
 
     site.sql("insert into memberships values (9, 9007199254740992), (9, 5)");
@@ -168,9 +168,10 @@ fn statement(rng: &mut StdRng) -> String {
 /// Everything, in a directory of its own; ended when dropped.
 struct Site {
     dir: PathBuf,
-    port: u16,
-    /// Of the services: where they are.
-    env: Vec<(String, String)>,
+    services: Services,
+    node: u16,
+    /// Two in a row.
+    publishers: u16,
     processes: BTreeMap<String, Child>,
 }
 
@@ -178,11 +179,9 @@ impl Site {
     async fn start() -> Self {
         let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cdc");
         fs::create_dir_all(&dir).unwrap();
-        let mut site = Self { dir, port: free_ports(), env: Vec::new(), processes: BTreeMap::new() };
-        run(site.script("down.sh").arg("--wipe")); // of a run that was killed
-        let says = run(&mut site.script("up.sh"));
-        let words = says.lines().filter_map(|line| line.strip_prefix("export ")?.split_once('='));
-        site.env = words.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let services = Services::start(dir.join("services"));
+        let (node, publishers) = (free_ports(1), free_ports(2));
+        let mut site = Self { dir, services, node, publishers, processes: BTreeMap::new() };
         site.table("postgres");
         site.sql(
             "create table memberships (community_id bigint, user_id bigint, role text, primary key (community_id, user_id)); \
@@ -190,27 +189,25 @@ impl Site {
         );
         site.table("");
         site.peal(&["topics", "create", "--partitions", "12"]);
-        let node = site.port + 6;
-        site.spawn("peal-node", "node", &["--node", "0", "--nodes", &url("ws", node), "--listen", &address(node)]);
+        let (node, listen) = (url("ws", site.node), address(site.node));
+        site.spawn("peal-node", "node", &["--node", "0", "--nodes", &node, "--listen", &listen]);
         site.publisher(0).await;
         site.publisher(1).await;
         site
     }
 
     async fn publisher(&mut self, number: u16) {
-        let port = self.port + 7 + number;
+        let port = self.publishers + number;
         let args = ["--listen", &address(port), "--cdc-topic", TOPIC];
         self.spawn("peal-publisher", &format!("publisher-{number}"), &args);
         let api = Api::new(url("http", port).parse().unwrap());
         until("ready", READY_TIMEOUT, async || api.ready().await.is_ok()).await;
     }
 
-    fn spawn(&mut self, program: &str, name: &str, args: &[&str]) {
-        let path = Path::new(PEAL).with_file_name(program);
-        assert!(path.exists(), "{} is missing: cargo build --package {program} --features bin", path.display());
+    fn spawn(&mut self, binary: &str, name: &str, args: &[&str]) {
         let log = File::options().append(true).create(true).open(self.dir.join(name).with_extension("log")).unwrap();
-        let mut command = Command::new(path);
-        command.args(args).envs(self.env.clone()).stdin(Stdio::null());
+        let mut command = Command::new(program(binary));
+        command.args(args).envs(self.services.env.clone()).stdin(Stdio::null());
         let child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         self.processes.insert(name.to_owned(), child);
     }
@@ -228,7 +225,7 @@ impl Site {
 
     /// Whether a publisher says that every partition of the table is its own.
     fn follows_all(&self, publisher: u16) -> bool {
-        let ready = format!("{}/readyz", url("http", self.port + 7 + publisher));
+        let ready = format!("{}/readyz", url("http", self.publishers + publisher));
         let says = run(Command::new("curl").args(["-s", "--max-time", "5", &ready]));
         serde_json::from_str::<Value>(&says).unwrap()["cdc"]["assigned"] == 3
     }
@@ -245,19 +242,11 @@ impl Site {
 
     /// Starts PostgreSQL, and the connector unless it is left away, where they do not run.
     fn table(&self, what: &str) {
-        run(self.script("table.sh").args((!what.is_empty()).then_some(what)));
-    }
-
-    fn script(&self, name: &str) -> Command {
-        let mut script = Command::new(Path::new(ROOT).join("services").join(name));
-        let ports = ["KAFKA_PORT", "REDIS_PORT", "POSTGRES_PORT", "CONNECT_PORT"].into_iter().zip([0, 3, 4, 5]);
-        script.env("PEAL_SERVICES", self.dir.join("services")).env("BROKERS", "1");
-        script.envs(ports.map(|(name, behind)| (name, (self.port + behind).to_string())));
-        script
+        run(self.services.script("table.sh").args((!what.is_empty()).then_some(what)));
     }
 
     fn postgres(&self) -> String {
-        format!("postgresql://postgres@{}/postgres", address(self.port + 4))
+        format!("postgresql://postgres@{}/postgres", address(self.services.port("POSTGRES_PORT")))
     }
 
     fn sql(&self, statements: &str) -> String {
@@ -265,13 +254,13 @@ impl Site {
     }
 
     fn redis(&self, args: &[&str]) -> String {
-        run(Command::new("redis-cli").args(["-p", &(self.port + 3).to_string()]).args(args))
+        run(Command::new("redis-cli").args(["-p", &self.services.port("REDIS_PORT").to_string()]).args(args))
     }
 
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new("timeout");
-        command.arg(READY_TIMEOUT.as_secs().to_string()).arg(PEAL).args(args).envs(self.env.clone());
-        command.env("PEAL_URL", url("http", self.port + 7));
+        command.arg(READY_TIMEOUT.as_secs().to_string()).arg(PEAL).args(args).envs(self.services.env.clone());
+        command.env("PEAL_URL", url("http", self.publishers));
         command
     }
 
@@ -295,6 +284,27 @@ impl Site {
         }
         members.sort_unstable();
         members.iter().map(|(community, user)| format!("{community},{user}\n")).collect()
+    }
+
+    /// Posts an event to each community at once; everybody who is in the table has to be told.
+    async fn tells_all(&self, when: &str) {
+        let api = Api::new(url("http", self.publishers).parse().unwrap());
+        let mut posted = Vec::new();
+        for community in COMMUNITIES {
+            let kind = "community.posted".parse().unwrap();
+            let post = Post { event: None, kind: &kind, ttl: None, collapse: None, data: None };
+            posted.push((community, api.post(CommunityId::new(community).unwrap(), &post).await.unwrap()));
+        }
+        for (community, event) in posted {
+            let mut account = None;
+            let published = async || {
+                account = api.account(&event).await.ok();
+                account.as_ref().is_some_and(|account| account.status.state >= State::Published)
+            };
+            until("published", EQUAL_TIMEOUT, published).await;
+            let members = self.sql(&format!("select count(*) from memberships where community_id = {community}"));
+            assert_eq!(account.unwrap().status.members.to_string(), members.trim(), "community {community}, {when}");
+        }
     }
 
     async fn is_equal(&self, when: &str) {
@@ -323,7 +333,6 @@ impl Drop for Site {
         for process in self.processes.values_mut() {
             process.kill().and_then(|()| process.wait()).ok();
         }
-        self.script("down.sh").arg("--wipe").stdout(Stdio::null()).status().ok();
     }
 }
 
@@ -336,38 +345,4 @@ fn psql(postgres: &str, statements: &str) -> Result<String, String> {
     let output = child.wait_with_output().map_err(|error| error.to_string())?;
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     if output.status.success() { Ok(String::from_utf8_lossy(&output.stdout).into_owned()) } else { Err(errors) }
-}
-
-fn free_ports() -> u16 {
-    loop {
-        let first = rand::rng().random_range(PORTS);
-        if (first..first + PORTS_NEEDED).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
-            return first;
-        }
-    }
-}
-
-fn address(port: u16) -> String {
-    format!("127.0.0.1:{port}")
-}
-
-fn url(scheme: &str, port: u16) -> String {
-    format!("{scheme}://{}", address(port))
-}
-
-async fn until(what: &str, at_most: Duration, mut holds: impl AsyncFnMut() -> bool) {
-    let held = async {
-        while !holds().await {
-            sleep(LOOK_INTERVAL).await;
-        }
-    };
-    assert!(timeout(at_most, held).await.is_ok(), "{what}: not within {} s", at_most.as_secs());
-}
-
-/// Runs a command to its end and returns what it printed.
-fn run(command: &mut Command) -> String {
-    let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{command:?}: {}: {said}{errors}", output.status);
-    said.into_owned()
 }

@@ -78,6 +78,8 @@ async fn who_listens_sees_what_is_posted_and_goes_on_where_it_stopped() {
     assert!(first.contains("community.joined  in 7  {\"user\":45}"), "{first}");
     assert_eq!(place.says(&["post", "7", "community.posted", r#"{"text":"hi"}"#, "--event", "e2"]), "e2");
     assert_eq!(place.says(&["post", "7", "community.posted", r#"{"text":"hi"}"#, "--event", "e2"]), "e2");
+    let (complaint, _) = place.complains(&["post", "7", "k", "--ttl", "0"]);
+    assert!(complaint.contains("a ttl is a whole number of seconds from 1 to 604800 (7 days), not 0"), "{complaint}");
     let second = place.says(&["listen", "42", "--count", "1", "--json", "--quiet"]);
     let frame: serde_json::Value = serde_json::from_str(&second).unwrap();
     assert_eq!(frame["notification"]["data"]["text"], "hi");
@@ -85,6 +87,29 @@ async fn who_listens_sees_what_is_posted_and_goes_on_where_it_stopped() {
     assert!(for_the_joiner.contains("community.posted"), "{for_the_joiner}");
     let status = place.says(&["event", "e2"]);
     assert!(status.contains("published to 5 members") && status.starts_with("e2: community.posted"), "{status}");
+}
+
+#[tokio::test]
+async fn who_was_away_is_told_the_newest_of_a_collapse_key_and_how_many_it_stands_for() {
+    let mut place = Place::new();
+    let recipe = place.recipe();
+    let _cluster = recipe.start().await.unwrap();
+    place.url = Some(recipe.url().to_string());
+    place.says(&["members", "7", "add", "42"]);
+    for joiner in 1..=17 {
+        let (joiner, event) = (joiner.to_string(), format!("join-{joiner}"));
+        place.says(&["join", "7", &joiner, "--event", &event, "--no-notify-self", "--collapse", "joins.7"]);
+    }
+    place.says(&["post", "7", "community.posted", "--event", "brief", "--ttl", "1"]);
+    place.says(&["post", "7", "community.posted", "--event", "last"]);
+    while !place.says(&["event", "last"]).contains("parked") || !place.says(&["event", "brief"]).contains("expired") {}
+    let heard = place.says(&["listen", "42", "--count", "2"]);
+    let lines: Vec<_> = heard.lines().collect();
+    assert!(lines[0].contains(r#"{"user":17}  (and 16 before it)"#), "{heard}");
+    assert!(lines[1].starts_with("-- a gap") && lines[1].ends_with("its time was over"), "{heard}");
+    assert!(lines[2].contains("community.posted"), "{heard}");
+    let replaced = place.says(&["event", "join-1"]);
+    assert!(replaced.ends_with("settled for 1 member: 1 replaced"), "{replaced}");
 }
 
 /// Writes to the events log what no publisher would; the cluster must not run.
@@ -130,11 +155,13 @@ async fn dead_letters_are_listed_shown_and_replayed() {
 
     assert_eq!(place.says(&["dead-letters", "replay", "0-1"]), "0-1 stands again in peal.events/0 at 3");
     settle(&place, "e2");
-    let stand = "0-0 stands again in peal.events/0 at 5\n0-1 stands again in peal.events/0 at 6\n0-2 stands again in \
-                 peal.events/0 at 7";
+    let stand = "0-0 stands again in peal.events/0 at 5\n0-2 stands again in peal.events/0 at 6";
     assert_eq!(place.says(&["dead-letters", "replay", "--all"]), stand);
     settle(&place, "e3");
-    assert_eq!(place.says(&["dead-letters", "list"]).lines().count(), 6, "those of the replays are not there");
+    let list = place.says(&["dead-letters", "list"]);
+    let marks = |line: &str| line.split(": it is not").next().unwrap().split(" bytes").nth(1).unwrap().to_owned();
+    let marks: Vec<_> = list.lines().map(marks).collect();
+    assert_eq!(marks, [", replayed", ", replayed", ", attempt 2, replayed", ", attempt 2", ", attempt 3"], "{list}");
 
     let (complaint, code) = place.complains(&["dead-letters", "show", "0-99"]);
     assert!(
@@ -142,10 +169,12 @@ async fn dead_letters_are_listed_shown_and_replayed() {
         "{complaint}"
     );
     assert_eq!((complaint.lines().count(), code), (1, 1));
-    let output = place.run(&["dead-letters", "replay", "0-99", "0-0"]);
+    let (complaint, _) = place.complains(&["dead-letters", "replay", "0-0"]);
+    assert!(complaint.contains("(409): dead letter 0-0 was replayed before; with ?again=true"), "{complaint}");
+    let output = place.run(&["dead-letters", "replay", "0-99", "0-0", "--again"]);
     assert_eq!(
         (text(&output.stdout).as_str(), output.status.code()),
-        ("0-0 stands again in peal.events/0 at 9", Some(1))
+        ("0-0 stands again in peal.events/0 at 8", Some(1))
     );
     let complaint = text(&output.stderr);
     assert!(complaint.contains("there is no dead letter 0-99"), "{complaint}");

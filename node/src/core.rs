@@ -5,9 +5,10 @@
 //! be done into outputs; it does no IO, reads no clock and draws no dice, so the same code runs under the simulator.
 //!
 //! This file composes the machines beside it: the [`ledger`] of unsettled records, each [`user`] and [`session`], the
-//! [`parking`] of records in the inbox, the [`receipts`] of what became of them, the [`commit`], and the heartbeat's
-//! [`wheel`]. How records are handed out is in [`deliver`].
+//! [`parking`] of records in the inbox, the [`receipts`] of what became of them, who is [`absent`] and may have to be pushed to,
+//! the [`commit`], and the heartbeat's [`wheel`]. How records are handed out is in [`deliver`].
 
+mod absent;
 pub mod commit;
 mod deliver;
 mod event;
@@ -27,9 +28,10 @@ use peal_store::inbox::Marker;
 
 pub use self::event::{Frame, Input, Output, SessionId, Unavailable};
 use crate::limits::Limits;
+use absent::Absent;
 use commit::{Committer, Settled};
 use inbox::{Fetching, Trimming};
-use ledger::{Held, Ledger, Sequence};
+use ledger::{Held, Ledger, Sequence, Told};
 use parking::{Finding, Parking};
 use session::{Outbox, Session};
 use user::User;
@@ -43,6 +45,7 @@ pub struct Core {
     users: HashMap<UserId, User>,
     sessions: HashMap<SessionId, Session>,
     parking: Parking,
+    absent: Absent,
     committer: Committer,
     wheel: Wheel,
     /// Where the search for overdue records goes on.
@@ -79,6 +82,7 @@ impl Core {
             users: HashMap::new(),
             sessions: HashMap::new(),
             parking,
+            absent: Absent::new(settled.told.max(settled.position)),
             committer: Committer::new(settled, limits.commit_interval),
             wheel: Wheel::new(limits.heartbeat),
             overdue: Sequence::START,
@@ -110,8 +114,8 @@ impl Core {
         self.now = now;
         self.wall = wall;
         match input {
-            Input::Record { offset, user, event, expires, value } => {
-                let held = Held { user, event, value, expires, expired: false, since: now };
+            Input::Record { offset, user, event, expires, collapse, value } => {
+                let held = Held { user, event, value, expires, collapse, told: Told::Nothing, since: now };
                 self.record(offset, held);
             }
             Input::Skipped { offset } => self.ledger.pass(offset),
@@ -139,7 +143,8 @@ impl Core {
         }
         if let Some(settled) = self.committer.start(self.settled(), self.now) {
             let receipts = self.ledger.receipts().start(settled.position);
-            self.outbox.put(Output::Commit { settled, receipts });
+            let offline = self.absent.start(settled.position);
+            self.outbox.put(Output::Commit { settled, receipts, offline });
         }
         self.outbox.drain()
     }
@@ -148,7 +153,7 @@ impl Core {
     #[must_use]
     pub fn takes_records(&self) -> bool {
         let room = self.ledger.bytes() < self.limits.window_bytes_max;
-        room && self.ledger.len() < self.limits.window_records_max && !self.draining
+        room && self.ledger.len() + self.absent.len() < self.limits.window_records_max && !self.draining
     }
 
     /// Behind the last record that was read.
@@ -178,11 +183,13 @@ impl Core {
     }
 
     fn settled(&self) -> Settled {
+        let position = self.ledger.settled();
         Settled {
-            position: self.ledger.settled(),
+            position,
             marker: self.parking.expected(),
             floor: self.parking.floor(),
             takeover: self.takeover,
+            told: self.absent.told().max(position),
         }
     }
 
@@ -191,6 +198,7 @@ impl Core {
             Ok(()) => {
                 let committed = self.committer.done();
                 self.ledger.receipts().done();
+                self.absent.done();
                 self.trim_committed(committed.position);
                 let rewound =
                     committed.marker == self.parking.expected() && committed.position <= self.ledger.settled();

@@ -47,6 +47,10 @@ pub(crate) struct Flags {
     /// How long a partition may be quiet before a canary is sent through it, to see that the node hears
     #[arg(long, env = "PEAL_CANARY", default_value = "15s", value_name = "DURATION")]
     pub(crate) canary: Duration,
+    /// How long a parked notification waits for its user before it may be pushed by `peal-publisher --role push` [default: nothing
+    /// is pushed]
+    #[arg(long, env = "PEAL_PUSH_AFTER", value_name = "DURATION")]
+    pub(crate) push_after: Option<Duration>,
     #[command(flatten)]
     pub(crate) kafka: KafkaArgs,
     #[command(flatten)]
@@ -76,7 +80,8 @@ impl Flags {
             faults
                 .push(format!("--nodes: {url:?} is no URL that clients could connect to, such as ws://10.0.0.1:7001"));
         }
-        for (flag, given) in [("--lease", self.lease), ("--canary", self.canary)] {
+        let waits = [("--lease", Some(self.lease)), ("--canary", Some(self.canary)), ("--push-after", self.push_after)];
+        for (flag, given) in waits.into_iter().filter_map(|(flag, given)| Some((flag, given?))) {
             if given.as_millis() < 1_000 {
                 faults.push(format!("{flag} {given}: at least a second, or the waits of a busy network end it"));
             }

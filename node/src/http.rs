@@ -3,6 +3,8 @@
 //! Owns what is checked before a socket is upgraded. A browser can't read the status of a refused upgrade, so what its
 //! client got wrong is told as a close code and a reason; everything else is a problem (RFC 9457).
 
+mod document;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,15 +14,17 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use axum::{Json, Router};
 use peal_proto::frame::Hello;
 use peal_proto::limits::CLIENT_FRAME_BYTES_MAX;
 use peal_proto::name::SUBPROTOCOL;
 use peal_proto::{CloseCode, Cursor, Problem, ProblemKind, Topic, UserId};
+use peal_serve::Verb::Get;
+use peal_serve::openapi::{self, Api};
 use peal_serve::problem::method_not_allowed;
 use peal_serve::telemetry::metrics_page;
-use peal_serve::{Failure, Query, from_text, healthz, locate, with_fallbacks};
+use peal_serve::{Failure, Query, asyncapi, from_text, healthz, locate, with_fallbacks};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tower_http::cors::CorsLayer;
 
@@ -35,24 +39,27 @@ const NOT_READY_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// All routes of a node.
 pub(crate) fn router(state: Arc<NodeState>) -> Router {
-    let api = Router::new()
-        .route("/v1/locate", locate(state.map.clone()))
-        .method_not_allowed_fallback(method_not_allowed)
-        .layer(CorsLayer::permissive())
-        .route("/v1/socket", get(socket))
-        .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics_page));
-    with_fallbacks(api).with_state(state)
+    let api = Api::new(document::TITLE, document::DESCRIPTION)
+        .on(Get, "/v1/locate", "locate", locate(state.map.clone()), openapi::locate)
+        .document(asyncapi::PATH, "asyncapi", asyncapi::SUMMARY, asyncapi::document)
+        .layered(|api| api.method_not_allowed_fallback(method_not_allowed).layer(CorsLayer::permissive()))
+        .on(Get, "/v1/socket", "socket", socket, document::socket)
+        .on(Get, "/healthz", "healthz", healthz, openapi::healthz)
+        .on(Get, "/readyz", "readyz", readyz, document::readyz)
+        .on(Get, "/metrics", "metrics", metrics_page, openapi::metrics);
+    with_fallbacks(api.finish()).with_state(state)
 }
 
 /// The query of `/v1/socket`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SocketQuery {
+    /// Whose socket it is.
     #[serde(deserialize_with = "from_text")]
     user: UserId,
+    /// Up to where the client has seen everything; without it, it gets what its user has not acknowledged.
     #[serde(default, deserialize_with = "cursor_from_text")]
+    #[schemars(with = "Cursor")]
     cursor: Option<Cursor>,
 }
 
@@ -168,7 +175,8 @@ async fn open(node: Arc<NodeState>, shard: ShardHandle, query: SocketQuery, sock
 }
 
 /// What `/readyz` answers.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "NodeReadiness")]
 struct Readiness {
     ready: bool,
     partitions: usize,

@@ -25,7 +25,7 @@ pub struct Limits {
     pub session_bytes_max: usize,
     /// Bytes of unsettled records of a partition: beyond it the partition is not read on.
     pub window_bytes_max: usize,
-    /// Records of a partition in memory, with the settled behind an unsettled one and what no receipt says yet: some 130 bytes
+    /// Records of a partition in memory, with the settled behind an unsettled one and what no receipt says yet: some 150 bytes
     /// each.
     pub window_records_max: usize,
     /// Records in one batch to the inbox: a few hundred share an fsync or a round trip.
@@ -40,6 +40,9 @@ pub struct Limits {
     pub sessions_per_user_max: usize,
     /// How long the inbox keeps an entry; the accounts of events say that it is parked no longer.
     pub inbox_ttl: Duration,
+    /// How long a parked notification may wait for its user before it is pushed; `None` where nothing is pushed, and nothing
+    /// written down.
+    pub push_after: Option<Duration>,
     /// How long the lease on a partition lasts without being renewed. A partition whose node died stands still so long.
     pub lease_term: Duration,
     /// How long a partition may be quiet before a canary is sent through it; `None` where the log is in the same process and
@@ -65,6 +68,7 @@ impl Default for Limits {
             page_bytes_max: 64 * 1024,
             sessions_per_user_max: 8,
             inbox_ttl: Retention::default().ttl,
+            push_after: None,
             lease_term: Duration::from_secs(5),
             canary_interval: None,
         }

@@ -42,8 +42,12 @@ async fn run(flags: &Flags) -> Result<()> {
     let (id, epoch, partitions) = (flags.node, map.epoch(), map.partitions());
     let (nodes, shards, owned) = (map.nodes(), Arc::clone(&stores.shards), map.owned_by(NodeId::new(id)).count());
     let (sender, map) = watch::channel(map);
-    let limits =
-        Limits { lease_term: flags.lease.into(), canary_interval: Some(flags.canary.into()), ..Limits::default() };
+    let limits = Limits {
+        lease_term: flags.lease.into(),
+        canary_interval: Some(flags.canary.into()),
+        push_after: flags.push_after.map(Into::into),
+        ..Limits::default()
+    };
     let node = Node::new(NodeId::new(id), holder(flags), stores, map, Clock::system(), limits);
     let url = &flags.nodes[id as usize];
     remark(format!("node {id} of {nodes} at {url}: {owned} of {partitions} partitions, epoch {epoch}"));

@@ -152,9 +152,9 @@ impl Session {
         for frame in batch {
             match frame {
                 Frame::Hello { cursor } => write_hello(&mut buffer, &Hello { cursor, ..self.hello }),
-                Frame::Notification { cursor, value } => {
+                Frame::Notification { cursor, replaced, value } => {
                     self.unreported += value.len();
-                    write_notification(&mut buffer, cursor, &value);
+                    write_notification(&mut buffer, cursor, replaced, &value);
                 }
                 Frame::Gap { from, to, reason } => write_gap(&mut buffer, from, to, reason),
             }

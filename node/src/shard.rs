@@ -18,9 +18,9 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use metrics::counter;
-use peal_proto::{CloseCode, DeadLetter, NodeId, Partition, Timestamp, Topic};
+use peal_proto::{CloseCode, NodeId, Partition, Timestamp, Topic};
 use peal_serve::Clock;
-use peal_store::log::{Headers, NewRecord, Reader, Record};
+use peal_store::log::{Reader, Record, dead_letter};
 use peal_store::{StoreError, Stores};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
@@ -250,9 +250,9 @@ impl Shard {
             let offset = record.offset;
             let input = match self.reading.look_at(&record) {
                 Ok(_) if record.headers.canary => Input::Skipped { offset },
-                Ok(Addressed { user, event }) => {
+                Ok(Addressed { user, event, collapse }) => {
                     let Record { headers, value, .. } = record;
-                    Input::Record { offset, user, event, expires: headers.expires, value }
+                    Input::Record { offset, user, event, expires: headers.expires, collapse, value }
                 }
                 Err(poison) => {
                     if !self.dead_letter(&record, &poison, stop).await {
@@ -267,8 +267,7 @@ impl Shard {
 
     /// Keeps a record that is no notification, with the reason; whether it is kept, and not the node stopped.
     async fn dead_letter(&mut self, record: &Record, poison: &Poison, stop: &CancellationToken) -> bool {
-        let &Record { offset, key, .. } = record;
-        let partition = self.partition;
+        let (partition, offset) = (self.partition, record.offset);
         tracing::warn!(
             partition = partition.get(),
             offset = offset.get(),
@@ -277,11 +276,9 @@ impl Shard {
         );
         let topic = Topic::Notifications;
         counter!("peal_dead_letters_total", "topic" => topic.name(), "reason" => poison.name()).increment(1);
-        let letter = DeadLetter::new(poison.to_string(), topic, partition, offset, key, &record.value).to_json();
+        let letter = dead_letter(topic, partition, record, poison.name(), poison.to_string());
         loop {
-            let key = key.unwrap_or_default();
-            let record = NewRecord { partition, key, headers: Headers::default(), value: letter.clone().into() };
-            match self.stores.log.append(Topic::DeadLetters, vec![record]).await {
+            match self.stores.log.append(Topic::DeadLetters, vec![letter.clone()]).await {
                 Ok(_) => return true,
                 Err(error) => self.set_waiting(&error),
             }
@@ -354,7 +351,10 @@ impl Shard {
                 }
                 Output::Fetch { requests } => self.calls.push(self.fetch(requests)),
                 Output::Trim { trims } => self.calls.push(self.trim(trims)),
-                Output::Commit { settled, receipts } => self.calls.push(self.commit(settled, receipts)),
+                Output::Commit { settled, receipts, offline } => {
+                    self.meters.absent.increment(offline.len() as u64);
+                    self.calls.push(self.commit(settled, receipts, offline));
+                }
                 Output::Rewind { to } => {
                     self.meters.rewinds.increment(1);
                     tracing::warn!(

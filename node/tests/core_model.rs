@@ -1,9 +1,12 @@
 //! The partition core against a naive world: a log, an inbox and clients with cursors, under random schedules of reads,
 //! sockets, acks, lost answers, crashes and wipes. The oracle: once everything is healed, every client has seen every
-//! record of its user exactly once and in order, everything is settled, and the receipts say of every record that it was
-//! delivered.
+//! record of its user exactly once and in order, but for what a newer one of the same collapse key replaced and for what a gap
+//! said had expired, everything is settled, and the receipts say of every record what became of it. What a receipt says was
+//! parked was told before as to be pushed, once, whatever was wiped since.
 
 #![expect(clippy::unwrap_used, reason = "a world that breaks its own rules fails the test")]
+
+mod naive;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -13,9 +16,14 @@ use peal_node::core::commit::Settled;
 use peal_node::core::{Frame, SessionId, Unavailable};
 use peal_node::limits::Limits;
 use peal_node::{Core, Input, Output};
-use peal_proto::{CloseCode, Cursor, EventId, Fate, Generation, Offset, Position, Receipt, Run, Timestamp, UserId};
-use peal_store::inbox::{Item, Marker, Page, PageRequest, Parked};
+use peal_proto::frame::GapReason;
+use peal_proto::{
+    CloseCode, CollapseKey, Cursor, EventId, Fate, Generation, Offset, Position, Receipt, Run, Timestamp, UserId,
+};
+use peal_store::inbox::Parked;
 use proptest::prelude::*;
+
+use self::naive::{Account, Inbox, is_over};
 
 const USERS: u64 = 4;
 const GENERATION: Generation = Generation::new(3);
@@ -23,15 +31,42 @@ const WALL: Timestamp = Timestamp::from_millis(1_000_000);
 
 #[derive(Debug, Clone)]
 enum Step {
-    Append { user: u64, bytes: usize, hole: bool },
+    Append {
+        user: u64,
+        bytes: usize,
+        hole: bool,
+        key: Option<u8>,
+        ttl_millis: Option<u64>,
+    },
     Read,
-    Open { user: u64, keeps_cursor: bool },
-    Close { pick: usize },
-    Deliver { pick: usize, frames: usize },
-    Ack { pick: usize },
-    Written { pick: usize },
-    Answer { pick: usize, outcome: Outcome },
-    Pass { millis: u64 },
+    Open {
+        user: u64,
+        keeps_cursor: bool,
+    },
+    Close {
+        pick: usize,
+    },
+    Deliver {
+        pick: usize,
+        frames: usize,
+    },
+    Ack {
+        pick: usize,
+    },
+    Written {
+        pick: usize,
+    },
+    Answer {
+        pick: usize,
+        outcome: Outcome,
+    },
+    Pass {
+        millis: u64,
+    },
+    /// The node's clock is this far from the publisher's.
+    Skew {
+        millis: i64,
+    },
     Crash,
     Wipe,
     Snapshot,
@@ -47,9 +82,11 @@ enum Outcome {
 }
 
 fn step() -> impl Strategy<Value = Step> {
+    let ttl = 1_u64..20_000;
     let outcome = prop_oneof![6 => Just(Outcome::Done), 1 => Just(Outcome::Refused), 1 => Just(Outcome::Lost)];
     prop_oneof![
-        6 => (0..USERS, 1_usize..400, any::<bool>()).prop_map(|(user, bytes, hole)| Step::Append { user, bytes, hole }),
+        6 => (0..USERS, 1_usize..400, any::<bool>(), prop::option::weighted(0.3, 0_u8..2), prop::option::weighted(0.3, ttl))
+            .prop_map(|(user, bytes, hole, key, ttl_millis)| Step::Append { user, bytes, hole, key, ttl_millis }),
         8 => Just(Step::Read),
         3 => (0..USERS, prop::bool::weighted(0.8)).prop_map(|(user, keeps_cursor)| Step::Open { user, keeps_cursor }),
         2 => any::<usize>().prop_map(|pick| Step::Close { pick }),
@@ -58,6 +95,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => any::<usize>().prop_map(|pick| Step::Written { pick }),
         10 => (any::<usize>(), outcome).prop_map(|(pick, outcome)| Step::Answer { pick, outcome }),
         3 => (1_u64..4_000).prop_map(|millis| Step::Pass { millis }),
+        1 => (-9_000_i64..9_000).prop_map(|millis| Step::Skew { millis }),
         1 => Just(Step::Crash),
         1 => Just(Step::Wipe),
         1 => Just(Step::Snapshot),
@@ -65,37 +103,23 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A naive inbox.
-#[derive(Debug, Clone, Default)]
-struct Inbox {
-    marker: Option<Marker>,
-    entries: BTreeMap<(UserId, Offset), Bytes>,
-}
-
-impl Inbox {
-    fn page(&self, request: &PageRequest) -> Page {
-        let mut page = Page { items: Vec::new(), end: true };
-        let mut bytes = 0;
-        for ((user, offset), value) in self.entries.range((request.user, request.from.next())..) {
-            if *user != request.user {
-                break;
-            }
-            if page.items.len() == request.entries_max || bytes >= request.bytes_max {
-                page.end = false;
-                break;
-            }
-            bytes += value.len();
-            page.items.push(Item::Notification { offset: *offset, value: value.clone() });
-        }
-        page
-    }
-}
-
 /// What one client, which outlives its sockets, has seen.
 #[derive(Debug, Default)]
 struct Client {
     cursor: Option<Cursor>,
     seen: Vec<u64>,
+    /// From where to where it was told of gaps.
+    gaps: Vec<(Position, Position)>,
+}
+
+/// A record as the log has it.
+#[derive(Debug, Clone)]
+struct Record {
+    offset: Offset,
+    user: u64,
+    expires: Option<Timestamp>,
+    collapse: Option<CollapseKey>,
+    value: Bytes,
 }
 
 /// A socket of a user. Only one at a time belongs to the client that keeps its cursor; the others come without one.
@@ -108,54 +132,6 @@ struct Socket {
     last: Option<Cursor>,
 }
 
-/// What the receipts say, held as naively as can be.
-#[derive(Debug, Default)]
-struct Account {
-    settled: Position,
-    fates: BTreeMap<Offset, Fate>,
-}
-
-impl Account {
-    fn take(&mut self, receipts: Vec<Receipt>) {
-        for receipt in receipts {
-            match receipt {
-                Receipt::Settled { from, to, runs } => {
-                    for (offset, fate) in runs.iter().flat_map(each) {
-                        assert!(to.covers(offset) && !from.covers(offset), "{offset} is from {from} to {to}");
-                        if self.settled.covers(offset) {
-                            self.delivered(offset, fate);
-                        } else {
-                            let before = self.fates.insert(offset, fate);
-                            assert_eq!(before, None, "{offset} is named twice in one receipt");
-                        }
-                    }
-                    self.settled = self.settled.max(to);
-                }
-                Receipt::Replayed { runs } => {
-                    for (offset, fate) in runs.iter().flat_map(each) {
-                        assert_eq!(fate, Fate::Delivered);
-                        self.delivered(offset, fate);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Only what is known to be parked can turn out to be delivered.
-    fn delivered(&mut self, offset: Offset, fate: Fate) {
-        if fate == Fate::Delivered
-            && let Some(parked @ Fate::Parked { .. }) = self.fates.get_mut(&offset)
-        {
-            *parked = fate;
-        }
-    }
-}
-
-fn each(run: &Run) -> impl Iterator<Item = (Offset, Fate)> {
-    let fate = run.fate;
-    run.offsets().map(move |offset| (offset, fate))
-}
-
 fn event_of(offset: Offset) -> EventId {
     format!("e{}", offset.get() / 3).parse().unwrap()
 }
@@ -163,11 +139,16 @@ fn event_of(offset: Offset) -> EventId {
 struct World {
     account: Account,
     now: Duration,
-    log: Vec<(Offset, u64, Bytes)>,
+    /// How far the node's clock is ahead, in milliseconds, and the latest that it ever showed.
+    skew: i64,
+    latest: Timestamp,
+    log: Vec<Record>,
     end: u64,
     inbox: Inbox,
     snapshot: Inbox,
     committed: Settled,
+    /// How far it was committed, as the core knows.
+    known: Position,
     core: Core,
     read_from: Position,
     asked: Vec<Output>,
@@ -185,6 +166,7 @@ fn limits() -> Limits {
         pages_max: 2,
         page_entries_max: 3,
         page_bytes_max: 500,
+        push_after: Some(Duration::from_secs(60)),
         sessions_per_user_max: 2,
         ..Limits::default()
     }
@@ -195,11 +177,14 @@ impl World {
         Self {
             account: Account::default(),
             now: Duration::ZERO,
+            skew: 0,
+            latest: WALL,
             log: Vec::new(),
             end: 0,
             inbox: Inbox::default(),
             snapshot: Inbox::default(),
             committed: Settled::default(),
+            known: Position::START,
             core: Core::new(GENERATION, limits(), Settled::default(), None),
             read_from: Position::START,
             asked: Vec::new(),
@@ -209,8 +194,14 @@ impl World {
         }
     }
 
+    /// What the node's clock shows.
+    fn wall(&self) -> Timestamp {
+        Timestamp::from_millis(WALL.after(self.now).millis().saturating_add_signed(self.skew))
+    }
+
     fn input(&mut self, input: Input) {
-        self.core.handle(self.now, WALL, input);
+        self.latest = self.latest.max(self.wall());
+        self.core.handle(self.now, self.wall(), input);
         let outputs: Vec<_> = self.core.outputs().collect();
         for output in outputs {
             match output {
@@ -238,9 +229,12 @@ impl World {
 
     fn step(&mut self, step: Step) {
         match step {
-            Step::Append { user, bytes, hole } => {
+            Step::Append { user, bytes, hole, key, ttl_millis } => {
                 self.end += u64::from(hole);
-                self.log.push((Offset::new(self.end), user, Bytes::from(vec![b'x'; bytes])));
+                let collapse = key.map(|key| format!("k{key}").parse().unwrap());
+                let expires = ttl_millis.map(|millis| WALL.after(self.now + Duration::from_millis(millis)));
+                let (offset, value) = (Offset::new(self.end), Bytes::from(vec![b'x'; bytes]));
+                self.log.push(Record { offset, user, expires, collapse, value });
                 self.end += 1;
             }
             Step::Read => self.read(),
@@ -272,6 +266,7 @@ impl World {
                 self.now += Duration::from_millis(millis);
                 self.input(Input::Tick);
             }
+            Step::Skew { millis } => self.skew = millis,
             Step::Crash => self.crash(),
             Step::Wipe => self.inbox = Inbox::default(),
             Step::Snapshot => self.snapshot = self.inbox.clone(),
@@ -284,12 +279,12 @@ impl World {
     }
 
     fn read(&mut self) {
-        let next = self.log.iter().find(|(offset, ..)| !self.read_from.covers(*offset)).cloned();
-        if let Some((offset, user, value)) = next.filter(|_| self.core.takes_records()) {
+        let next = self.log.iter().find(|record| !self.read_from.covers(record.offset)).cloned();
+        if let Some(Record { offset, user, expires, collapse, value }) = next.filter(|_| self.core.takes_records()) {
             self.read_from = Position::behind(offset);
             let user = UserId::new(user).unwrap();
             let event = Some(event_of(offset));
-            self.input(Input::Record { offset, user, event, expires: None, value });
+            self.input(Input::Record { offset, user, event, expires, collapse, value });
         }
     }
 
@@ -329,7 +324,14 @@ impl World {
                         client.seen.push(cursor.position.next().get() - 1);
                     }
                 }
-                Some(Frame::Gap { .. }) => panic!("nothing was lost for good"),
+                Some(Frame::Gap { from, to, reason }) => {
+                    assert_eq!(reason, GapReason::Expired, "nothing else was lost for good");
+                    socket.last = socket.last.max(Some(to));
+                    if socket.keeps_cursor && client.cursor < Some(to) {
+                        client.gaps.push((from.position, to.position));
+                        client.cursor = Some(to);
+                    }
+                }
                 None => return,
             }
         }
@@ -343,25 +345,30 @@ impl World {
         let input = match asked {
             Output::Park { expected, marker, entries } => {
                 let mut parked = Parked::Unexpected { found: self.inbox.marker };
+                // What is replaced is written down before, so that is done whatever becomes of the batch.
+                let (mut after, wall) = (self.inbox.clone(), self.wall());
+                let gone = entries.into_iter().filter_map(|entry| after.park(entry, wall));
+                let runs = gone.map(|offset| Run::of(event_of(offset), offset, Fate::Replaced)).collect();
+                self.account.take(vec![Receipt::Replayed { runs }]);
                 if self.inbox.marker == expected && done {
-                    self.inbox.marker = Some(marker);
-                    for entry in entries {
-                        self.inbox.entries.insert((entry.user, entry.offset), entry.value);
-                    }
+                    self.inbox = Inbox { marker: Some(marker), ..after };
                     let floor = self.inbox.entries.keys().map(|(_, offset)| *offset).min();
                     parked = Parked::Done { marker, floor };
                 }
                 Input::Parked(if answered { Ok(parked) } else { Err(Unavailable) })
             }
             Output::Fetch { requests } => {
-                let pages = requests.iter().map(|request| self.inbox.page(request)).collect();
+                let pages = requests.iter().map(|request| self.inbox.page(request, self.wall())).collect();
                 Input::Fetched(if answered { Ok((self.inbox.marker, pages)) } else { Err(Unavailable) })
             }
             Output::Trim { trims } => {
                 let seen =
                     |user, offset| trims.iter().any(|(u, upto): &(UserId, Position)| *u == user && upto.covers(offset));
                 // What is trimmed is written down before, so that is done whatever becomes of the trim.
-                let trimmed = self.inbox.entries.keys().filter(|(user, offset)| seen(*user, *offset));
+                let wall = self.wall();
+                let in_time =
+                    self.inbox.entries.iter().filter(|(_, kept)| !is_over(kept.expires, wall)).map(|(place, _)| place);
+                let trimmed = in_time.filter(|(user, offset)| seen(*user, *offset));
                 let runs = trimmed.map(|(_, offset)| Run::of(event_of(*offset), *offset, Fate::Delivered));
                 self.account.take(vec![Receipt::Replayed { runs: runs.collect() }]);
                 if done {
@@ -369,10 +376,14 @@ impl World {
                 }
                 Input::Trimmed(if answered { Ok(self.inbox.marker) } else { Err(Unavailable) })
             }
-            Output::Commit { settled, receipts } => {
+            Output::Commit { settled, receipts, offline } => {
+                self.account.take_offline(offline, self.known);
                 self.account.take(receipts); // before the commit
                 if done {
                     self.committed = settled;
+                }
+                if answered {
+                    self.known = self.known.max(settled.position);
                 }
                 Input::Committed(if answered { Ok(()) } else { Err(Unavailable) })
             }
@@ -385,6 +396,7 @@ impl World {
     fn crash(&mut self) {
         self.asked.clear();
         self.sockets.clear();
+        self.known = self.known.max(self.committed.told);
         self.core = Core::new(GENERATION, limits(), self.committed, self.inbox.marker);
         self.read_from = self.core.read_position();
     }
@@ -420,13 +432,47 @@ impl World {
 
     fn check(&self) {
         for (user, client) in &self.clients {
-            let due: Vec<u64> = self.log.iter().filter(|(_, u, _)| u == user).map(|(o, ..)| o.get()).collect();
+            let own = self.log.iter().filter(|record| record.user == *user);
+            let due = own.filter(|record| !self.is_missing_rightly(client, record));
+            let due: Vec<u64> = due.map(|record| record.offset.get()).collect();
             assert_eq!(client.seen, due, "user {user} must have seen its records once and in order");
         }
-        let end = self.log.last().map_or(Position::START, |(offset, ..)| Position::behind(*offset));
+        let end = self.log.last().map_or(Position::START, |record| Position::behind(record.offset));
         assert_eq!(self.committed.position, end, "everything is settled in the end");
-        let delivered: Vec<_> = self.log.iter().map(|(offset, ..)| (*offset, Fate::Delivered)).collect();
-        assert_eq!(self.account.fates.clone().into_iter().collect::<Vec<_>>(), delivered, "as the receipts say");
+        for (offset, user) in &self.account.offline {
+            let record = self.log.iter().find(|record| record.offset == *offset).map(|record| record.user);
+            assert_eq!(record, Some(user.get()), "{offset} is told as another's");
+        }
+        let Account { fates, .. } = &self.account;
+        assert!(fates.keys().eq(self.log.iter().map(|record| &record.offset)), "the receipts name every record");
+        self.log.iter().for_each(|record| self.check_fate(record, fates[&record.offset]));
+    }
+
+    /// Whether a record was not seen and need not be: its time was over, and a gap said so, or a newer one replaced it.
+    fn is_missing_rightly(&self, client: &Client, record: &Record) -> bool {
+        let Record { offset, user, expires, collapse, .. } = record;
+        let is_told = || client.gaps.iter().any(|(from, to)| !from.covers(*offset) && to.covers(*offset));
+        let is_newer = |other: &Record| other.offset > *offset && other.user == *user && other.collapse == *collapse;
+        let is_replaced = || collapse.is_some() && self.log.iter().any(is_newer);
+        let is_rightly = || is_replaced() || (is_over(*expires, self.latest) && is_told());
+        !client.seen.contains(&offset.get()) && is_rightly()
+    }
+
+    /// What the receipts say must have been possible.
+    fn check_fate(&self, record: &Record, fate: Fate) {
+        let offset = record.offset;
+        let is_seen = self.clients[&record.user].seen.contains(&offset.get());
+        let is_replaced = self.account.replaced.contains(&offset);
+        let may_expire = is_over(record.expires, self.latest);
+        assert!(is_seen || is_replaced || may_expire, "{offset} was not seen, and nothing is said of why");
+        match fate {
+            // What was replaced or told of as a gap, and is read again after a crash, counts as seen with what is behind it.
+            Fate::Delivered => {}
+            // It may have been seen, and a newer one have come before it was acknowledged; or that came too late.
+            Fate::Parked { .. } => assert!(is_replaced || may_expire, "{offset} is parked, as the receipts say"),
+            Fate::Expired => assert!(may_expire, "{offset} has expired, as the receipts say"),
+            Fate::Replaced => panic!("{offset} is settled as replaced"),
+        }
     }
 }
 

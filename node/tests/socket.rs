@@ -123,7 +123,7 @@ impl Client {
     async fn notification(&mut self) -> (String, String) {
         let text = self.text().await;
         match NodeFrame::parse(&text).unwrap() {
-            NodeFrame::Notification { cursor, notification } => {
+            NodeFrame::Notification { cursor, notification, .. } => {
                 let value: serde_json::Value = serde_json::from_str(notification.get()).unwrap();
                 (value["id"].as_str().unwrap().to_owned(), cursor.to_string())
             }

@@ -3,18 +3,20 @@
 //! A position is the offset *behind* the last record seen, as a committed offset is in Kafka: 0 has seen nothing, and the
 //! record at offset 1071 moves a client to 1072. Owns the spelling and the order of cursors.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::id::{Generation, Offset};
 use crate::limits::INTEGER_MAX;
 
 /// Everything below this offset has been seen.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct Position(u64);
+pub struct Position(#[schemars(range(max = INTEGER_MAX))] u64);
 
 impl Position {
     /// Nothing has been seen.
@@ -106,7 +108,22 @@ impl Serialize for Cursor {
 
 impl<'de> Deserialize<'de> for Cursor {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        let text = Cow::<str>::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl JsonSchema for Cursor {
+    fn schema_name() -> Cow<'static, str> {
+        "Cursor".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "<generation>.<position>: the incarnation of the log, and the offset behind the last notification seen.",
+            "type": "string",
+            "pattern": r"^[1-9][0-9]{0,9}\.(0|[1-9][0-9]{0,15})$",
+            "examples": ["3.1071"],
+        })
     }
 }

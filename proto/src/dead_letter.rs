@@ -1,18 +1,21 @@
 //! A dead letter: a record that can't be processed, kept with the reason so that a person can look and replay it.
 //!
 //! Owns the JSON in [`Topic::DeadLetters`] and the spelling of a letter's id. All that is known of the record stands in the
-//! value and nothing in headers: any tool shows it, and it is the same in every log.
+//! value: any tool shows it, and it is the same in every log. What headers repeat of it is [`crate::name::letter_header`].
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 use bytes::Bytes;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::cursor::decimal;
 use crate::id::{Offset, Partition};
-use crate::limits::{INTEGER_MAX, LETTER_REASON_CHARS_MAX, LETTER_VALUE_BYTES_MAX};
+use crate::limits::{INTEGER_MAX, LETTER_HEADERS_BYTES_MAX, LETTER_REASON_CHARS_MAX, LETTER_VALUE_BYTES_MAX};
 use crate::name::Topic;
+use crate::time::Timestamp;
 
 /// The topic of a record that became a dead letter.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,17 +55,23 @@ impl fmt::Display for LetterTopic {
 }
 
 /// The value of a record in [`Topic::DeadLetters`], a JSON object.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(into = "Written", try_from = "Written")]
 pub struct DeadLetter {
     /// What is wrong with the record, for a person; cut at [`LETTER_REASON_CHARS_MAX`].
     pub reason: String,
+    /// Which attempt at the record this was: 1, and one more for each replay before.
+    pub attempt: u32,
     /// The topic it stands in.
     pub topic: LetterTopic,
     /// The partition it stands in.
     pub partition: Partition,
     /// Where in that partition.
     pub offset: Offset,
+    /// When it was written, if its log says so.
+    pub written: Option<Timestamp>,
+    /// Its headers, with all that others wrote there; those beyond [`LETTER_HEADERS_BYTES_MAX`] are left out.
+    pub headers: Vec<LetterHeader>,
     /// Its key; `None` when that is no number.
     pub key: Option<u64>,
     /// Its value, as it was; cut at [`LETTER_VALUE_BYTES_MAX`], or the letter might be too large for the log itself.
@@ -71,13 +80,69 @@ pub struct DeadLetter {
     pub cut_from: Option<u64>,
 }
 
+/// A header of a record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(into = "WrittenHeader", try_from = "WrittenHeader")]
+pub struct LetterHeader {
+    /// Its name.
+    pub name: Box<str>,
+    /// Its value.
+    pub value: Bytes,
+}
+
+impl LetterHeader {
+    /// As many as are kept, from the first on.
+    #[must_use]
+    pub fn kept(headers: Vec<(Box<str>, Bytes)>) -> Vec<Self> {
+        let mut bytes = 0;
+        let headers = headers.into_iter().take_while(|(name, value)| {
+            bytes += name.len() + value.len();
+            bytes <= LETTER_HEADERS_BYTES_MAX
+        });
+        headers.map(|(name, value)| Self { name, value }).collect()
+    }
+}
+
+/// A header as it is written, in the way of the value.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "LetterHeader")]
+struct WrittenHeader {
+    name: Box<str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    value: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    value_hex: Option<String>,
+}
+
+impl From<LetterHeader> for WrittenHeader {
+    fn from(LetterHeader { name, value }: LetterHeader) -> Self {
+        let (value, value_hex) = text_or_hex(&value);
+        Self { name, value, value_hex }
+    }
+}
+
+impl TryFrom<WrittenHeader> for LetterHeader {
+    type Error = InvalidLetter;
+
+    fn try_from(WrittenHeader { name, value, value_hex }: WrittenHeader) -> Result<Self, InvalidLetter> {
+        Ok(Self { name, value: bytes_of(value, value_hex)? })
+    }
+}
+
 /// A letter as it is written: a value that is text as it is, any other in hexadecimal digits.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "DeadLetter")]
 struct Written {
     reason: String,
+    #[serde(default = "first")]
+    attempt: u32,
     topic: String,
     partition: Partition,
     offset: Offset,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    written: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    headers: Vec<LetterHeader>,
     key: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     value: Option<String>,
@@ -85,6 +150,11 @@ struct Written {
     value_hex: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cut_from: Option<u64>,
+}
+
+/// Of letters that were written when there was no other.
+fn first() -> u32 {
+    1
 }
 
 /// Why a JSON object is not a dead letter.
@@ -99,7 +169,8 @@ pub enum InvalidLetter {
 }
 
 impl DeadLetter {
-    /// A letter for the record that stands at `offset` and holds `key` and `value`; `reason` says what is wrong with it.
+    /// A letter for the record that stands at `offset` and holds `key` and `value`, at the first attempt and without headers;
+    /// `reason` says what is wrong with it.
     #[must_use]
     pub fn new(
         reason: String,
@@ -112,7 +183,18 @@ impl DeadLetter {
         let kept = kept(value);
         let cut_from = (kept.len() < value.len()).then_some(value.len() as u64);
         let value = Bytes::copy_from_slice(kept);
-        Self { reason: cut(reason), topic: topic.into(), partition, offset, key, value, cut_from }
+        Self {
+            reason: cut(reason),
+            attempt: first(),
+            topic: topic.into(),
+            partition,
+            offset,
+            written: None,
+            headers: Vec::new(),
+            key,
+            value,
+            cut_from,
+        }
     }
 
     /// The JSON object.
@@ -124,12 +206,9 @@ impl DeadLetter {
 
 impl From<DeadLetter> for Written {
     fn from(letter: DeadLetter) -> Self {
-        let DeadLetter { reason, topic, partition, offset, key, value, cut_from } = letter;
-        let (value, value_hex) = match std::str::from_utf8(&value) {
-            Ok(text) => (Some(text.to_owned()), None),
-            Err(_) => (None, Some(hex(&value))),
-        };
-        Self { reason, topic: topic.name().to_owned(), partition, offset, key, value, value_hex, cut_from }
+        let DeadLetter { reason, attempt, topic, partition, offset, written, headers, key, value, cut_from } = letter;
+        let (topic, (value, value_hex)) = (topic.name().to_owned(), text_or_hex(&value));
+        Self { reason, attempt, topic, partition, offset, written, headers, key, value, value_hex, cut_from }
     }
 }
 
@@ -137,13 +216,26 @@ impl TryFrom<Written> for DeadLetter {
     type Error = InvalidLetter;
 
     fn try_from(written: Written) -> Result<Self, InvalidLetter> {
-        let Written { reason, topic, partition, offset, key, value, value_hex, cut_from } = written;
-        let value = match (value, value_hex) {
-            (Some(text), None) => text.into(),
-            (None, Some(digits)) => unhex(&digits).ok_or(InvalidLetter::Hex)?.into(),
-            (Some(_), Some(_)) | (None, None) => return Err(InvalidLetter::Value),
-        };
-        Ok(Self { reason: cut(reason), topic: LetterTopic::of(&topic), partition, offset, key, value, cut_from })
+        let Written { reason, attempt, topic, partition, offset, written, headers, key, value, value_hex, cut_from } =
+            written;
+        let (reason, topic, value) = (cut(reason), LetterTopic::of(&topic), bytes_of(value, value_hex)?);
+        Ok(Self { reason, attempt, topic, partition, offset, written, headers, key, value, cut_from })
+    }
+}
+
+/// Text as it is, and anything else in hexadecimal digits.
+fn text_or_hex(value: &[u8]) -> (Option<String>, Option<String>) {
+    match std::str::from_utf8(value) {
+        Ok(text) => (Some(text.to_owned()), None),
+        Err(_) => (None, Some(hex(value))),
+    }
+}
+
+fn bytes_of(text: Option<String>, digits: Option<String>) -> Result<Bytes, InvalidLetter> {
+    match (text, digits) {
+        (Some(text), None) => Ok(text.into()),
+        (None, Some(digits)) => Ok(unhex(&digits).ok_or(InvalidLetter::Hex)?.into()),
+        (Some(_), Some(_)) | (None, None) => Err(InvalidLetter::Value),
     }
 }
 
@@ -223,8 +315,23 @@ impl Serialize for LetterId {
 
 impl<'de> Deserialize<'de> for LetterId {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        let text = Cow::<str>::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl JsonSchema for LetterId {
+    fn schema_name() -> Cow<'static, str> {
+        "LetterId".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "<partition>-<offset>: where the letter stands in peal.dead-letters.",
+            "type": "string",
+            "pattern": "^(0|[1-9][0-9]{0,3})-(0|[1-9][0-9]{0,14})$",
+            "examples": ["7-0"],
+        })
     }
 }
 
@@ -243,7 +350,7 @@ mod tests {
 
     #[test]
     fn a_letter_holds_the_reason_the_origin_and_the_value() {
-        let json = r#"{"reason":"it is not an event","topic":"peal.events","partition":3,"offset":5,"key":null,"value":"say \"hi\""}"#;
+        let json = r#"{"reason":"it is not an event","attempt":1,"topic":"peal.events","partition":3,"offset":5,"key":null,"value":"say \"hi\""}"#;
         assert_eq!(text(br#"say "hi""#), json);
         assert!(text(b"\xff\x00").ends_with(r#","value_hex":"ff00"}"#));
     }
@@ -253,7 +360,9 @@ mod tests {
         for value in [&b"say \"hi\""[..], b"", b"\xff\x00\x0f\xf0", "\u{0}\u{202e}ä".as_bytes()] {
             let other = LetterTopic::Other("shop.public.memberships".into());
             for topic in Topic::ALL.map(LetterTopic::Log).into_iter().chain([other]) {
-                let letter = DeadLetter { topic, key: Some(u64::MAX), ..letter(value) };
+                let header = |name: &str| LetterHeader { name: name.into(), value: Bytes::copy_from_slice(value) };
+                let (headers, written) = (vec![header("a"), header("")], Some(Timestamp::from_millis(5)));
+                let letter = DeadLetter { topic, key: Some(u64::MAX), attempt: 2, written, headers, ..letter(value) };
                 assert_eq!(serde_json::from_slice::<DeadLetter>(&letter.to_json()).unwrap(), letter);
             }
         }
@@ -265,6 +374,10 @@ mod tests {
         for value in [vec![0xff; 3_000_000], vec![1; 3_000_000], "ä".repeat(1_500_000).into_bytes()] {
             let reason = "\u{1}".repeat(1_000_000);
             let letter = DeadLetter::new(reason, Topic::Events, Partition::new(3), Offset::new(5), None, &value);
+            let large = |bytes: usize| ("name".into(), Bytes::from(vec![0xff; bytes]));
+            let headers = LetterHeader::kept(vec![large(4), large(8 * 1024 - 12), large(1), large(0)]);
+            assert_eq!(headers.len(), 2, "headers are not bounded");
+            let letter = DeadLetter { headers, ..letter };
             let json = letter.to_json();
             assert!(json.len() < RECORD_BYTES_MAX, "{} bytes", json.len());
             let read: DeadLetter = serde_json::from_slice(&json).unwrap();

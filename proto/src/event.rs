@@ -1,21 +1,28 @@
 //! An event: what the community service posts, and what the events log holds of it.
 //!
 //! Owns the shape and rules of both. Requests are checked where they are read, and events of the log again: anybody may write
-//! there. `docs/producing/event.schema.json` says the same to those who do.
+//! there. `docs/producing/event.schema.json`, which is made from the
+//! types here, says the same to those who do.
 
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
+use crate::collapse::CollapseKey;
 use crate::id::{CommunityId, EventId, UserId};
 use crate::limits::KIND_CHARS_MAX;
 use crate::time::Timestamp;
+use crate::ttl::TimeToLive;
+
+/// A kind, as JSON Schemas say it.
+const KIND_PATTERN: &str = "^[a-z0-9._-]+$";
 
 /// What kind of thing happened, e.g. `community.joined`: 1 to 64 characters of `a-z 0-9 . _ -`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
-pub struct Kind(Box<str>);
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+pub struct Kind(#[schemars(regex(pattern = KIND_PATTERN), length(min = 1, max = KIND_CHARS_MAX))] Box<str>);
 
 /// Why a text is not a kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -64,7 +71,7 @@ impl fmt::Display for Kind {
 }
 
 /// `POST /v1/communities/{c}/joins`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JoinRequest {
     /// Who joins; becomes a member.
@@ -77,6 +84,10 @@ pub struct JoinRequest {
     /// Whether the joiner is told as well; by default it is.
     #[serde(default = "yes")]
     pub notify_self: bool,
+    /// How long it is worth telling; as long as it is kept unless it says so.
+    pub ttl: Option<TimeToLive>,
+    /// What it replaces where it waits: an older one of the same key.
+    pub collapse: Option<CollapseKey>,
 }
 
 fn yes() -> bool {
@@ -84,7 +95,7 @@ fn yes() -> bool {
 }
 
 /// `POST /v1/communities/{c}/events`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EventRequest {
     /// Makes a repeat of this request harmless; the publisher gives one if absent.
@@ -94,10 +105,14 @@ pub struct EventRequest {
     /// A JSON object that every member gets.
     #[serde(default)]
     pub data: serde_json::Map<String, serde_json::Value>,
+    /// How long it is worth telling; as long as it is kept unless it says so.
+    pub ttl: Option<TimeToLive>,
+    /// What it replaces where it waits: an older one of the same key.
+    pub collapse: Option<CollapseKey>,
 }
 
 /// Who is told of an event. In JSON `"community": 7` or `"user": 42`, one of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Audience {
     /// The members of a community.
@@ -160,12 +175,17 @@ impl fmt::Display for Audience {
 }
 
 /// One item of `POST /v1/events:batch`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = of_one()))]
 pub struct BatchItem {
     /// Whose members are told, unless it is for one user.
+    #[serde(default)]
+    #[schemars(with = "CommunityId")]
     pub community: Option<CommunityId>,
     /// Who is told, unless it is for a community.
+    #[serde(default)]
+    #[schemars(with = "UserId")]
     pub user: Option<UserId>,
     /// Makes a repeat of this item harmless; the publisher gives one if absent.
     pub event: Option<EventId>,
@@ -174,14 +194,19 @@ pub struct BatchItem {
     /// A JSON object that everybody who is told gets.
     #[serde(default)]
     pub data: serde_json::Map<String, serde_json::Value>,
+    /// How long it is worth telling; as long as it is kept unless it says so.
+    pub ttl: Option<TimeToLive>,
+    /// What it replaces where it waits: an older one of the same key.
+    pub collapse: Option<CollapseKey>,
 }
 
 /// The version of [`Event`] that this code writes and the only one it reads.
 pub const EVENT_VERSION: u32 = 1;
 
 /// A record of the events log, keyed by its audience.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(into = "Written", try_from = "Written")]
+#[schemars(description = DESCRIPTION)]
 pub struct Event {
     /// The event's id.
     pub event: EventId,
@@ -191,6 +216,10 @@ pub struct Event {
     pub audience: Audience,
     /// When the publisher accepted it.
     pub at: Timestamp,
+    /// How long from then it is worth telling; as long as it is kept unless it says so.
+    pub ttl: Option<TimeToLive>,
+    /// What its notifications replace where they wait: older ones of the same key.
+    pub collapse: Option<CollapseKey>,
     /// For a join: who joined.
     pub join: Option<Join>,
     /// The poster's JSON object, as bytes.
@@ -218,30 +247,71 @@ pub enum InvalidEvent {
 }
 
 /// An event as it is written. Not with `serde(flatten)`, which raw values do not pass.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("additionalProperties" = false, "oneOf" = of_one(), "not" = { "required": ["user", "join"] }, "examples" = [example()]))]
 struct Written {
-    /// Of this shape, [`EVENT_VERSION`].
+    /// Of this shape.
+    #[schemars(extend("const" = EVENT_VERSION))]
     version: u32,
+    /// The id of what happened. A second event of the same id is counted and told nobody.
     event: EventId,
+    /// What kind of thing happened, as the client reads it.
     kind: Kind,
+    /// The members of this community are told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "CommunityId")]
     community: Option<CommunityId>,
+    /// This user alone is told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "UserId")]
     user: Option<UserId>,
+    /// When it happened.
     at: Timestamp,
+    /// Seconds from `at` on; then it is told nobody any more, and its user is told of a gap instead. Without it, it is kept for 7
+    /// days.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "TimeToLive")]
+    ttl: Option<TimeToLive>,
+    /// Where one of the same key waits for a user who is away, this one takes its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "CollapseKey")]
+    collapse: Option<CollapseKey>,
+    /// Somebody joins the community: becomes a member, and then the members are told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Join")]
     join: Option<Join>,
+    /// Whatever the client is to know of it, byte for byte.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     data: Box<RawValue>,
+}
+
+const DESCRIPTION: &str = "The value of a record of peal.events: what happened, and who is told. UTF-8, at most 64 KiB. The key of \
+    the record is the number of its community, or of its user, in decimal digits.";
+
+/// What no field says alone: it is for a community or for a user.
+fn of_one() -> serde_json::Value {
+    serde_json::json!([{ "required": ["community"] }, { "required": ["user"] }])
+}
+
+fn example() -> serde_json::Value {
+    serde_json::json!({
+        "version": 1,
+        "event": "order-1001",
+        "kind": "order.shipped",
+        "community": 7,
+        "at": "2026-11-22T10:00:00.000Z",
+        "data": { "order": 1001 },
+    })
 }
 
 impl From<Event> for Written {
     fn from(event: Event) -> Self {
-        let Event { event, kind, audience, at, join, data } = event;
+        let Event { event, kind, audience, at, ttl, collapse, join, data } = event;
         let (community, user) = match audience {
             Audience::Community(community) => (Some(community), None),
             Audience::User(user) => (None, Some(user)),
         };
-        Self { version: EVENT_VERSION, event, kind, community, user, at, join, data }
+        Self { version: EVENT_VERSION, event, kind, community, user, at, ttl, collapse, join, data }
     }
 }
 
@@ -249,7 +319,7 @@ impl TryFrom<Written> for Event {
     type Error = InvalidEvent;
 
     fn try_from(written: Written) -> Result<Self, InvalidEvent> {
-        let Written { version, event, kind, community, user, at, join, data } = written;
+        let Written { version, event, kind, community, user, at, ttl, collapse, join, data } = written;
         if version != EVENT_VERSION {
             return Err(InvalidEvent::Version { given: version });
         }
@@ -260,14 +330,15 @@ impl TryFrom<Written> for Event {
         if !data.get().starts_with('{') {
             return Err(InvalidEvent::Data);
         }
-        Ok(Self { event, kind, audience, at, join, data })
+        Ok(Self { event, kind, audience, at, ttl, collapse, join, data })
     }
 }
 
 /// What a join does beside telling the members.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("additionalProperties" = false))]
 pub struct Join {
-    /// Becomes a member before the members are read.
+    /// Who joins. Becomes a member before the members are read.
     pub user: UserId,
     /// Whether the joiner is told as well.
     pub notify_self: bool,
@@ -284,11 +355,11 @@ impl Event {
         at: Timestamp,
         request: JoinRequest,
     ) -> serde_json::Result<Self> {
-        let JoinRequest { user, event: _, mut data, notify_self } = request;
+        let JoinRequest { user, event: _, mut data, notify_self, ttl, collapse } = request;
         data.entry("user").or_insert_with(|| user.get().into());
         let data = serde_json::value::to_raw_value(&data)?;
         let (audience, join) = (Audience::Community(community), Some(Join { user, notify_self }));
-        Ok(Self { event, kind: Kind::joined(), audience, at, join, data })
+        Ok(Self { event, kind: Kind::joined(), audience, at, ttl, collapse, join, data })
     }
 
     /// The event of any other post.
@@ -301,8 +372,15 @@ impl Event {
         at: Timestamp,
         request: EventRequest,
     ) -> serde_json::Result<Self> {
-        let data = serde_json::value::to_raw_value(&request.data)?;
-        Ok(Self { event, kind: request.kind, audience, at, join: None, data })
+        let EventRequest { event: _, kind, data, ttl, collapse } = request;
+        let data = serde_json::value::to_raw_value(&data)?;
+        Ok(Self { event, kind, audience, at, ttl, collapse, join: None, data })
+    }
+
+    /// When it is no longer worth telling. It follows from the record alone, so whoever tells it says the same.
+    #[must_use]
+    pub fn expires(&self) -> Option<Timestamp> {
+        self.ttl.map(|ttl| self.at.after(ttl.duration()))
     }
 
     /// Whether this member is left out of the fan-out.
@@ -341,16 +419,20 @@ mod tests {
         assert!(reason(r#"{"user":-1}"#).contains("-1"));
         assert!(reason(r#"{"user":42,"data":[]}"#).contains("a map"));
         assert!(reason(r#"{"user":42,"event":"a b"}"#).contains("an event id is"));
+        assert!(reason(r#"{"user":42,"ttl":0}"#).contains("a ttl is a whole number of seconds from 1 to 604800"));
+        assert!(reason(r#"{"user":42,"collapse":"a b"}"#).contains("a collapse key is"));
         assert!(reason("{}").contains("missing field `user`"));
     }
 
     #[test]
     fn an_event_reads_back_what_it_wrote() {
-        let request = join(r#"{"user":42,"notify_self":false,"data":{"a":[1,2]}}"#).unwrap();
-        let event =
-            Event::joined(CommunityId::new(7).unwrap(), "e1".parse().unwrap(), Timestamp::from_millis(5), request);
-        let text = serde_json::to_string(&event.unwrap()).unwrap();
+        let body = r#"{"user":42,"notify_self":false,"ttl":60,"collapse":"joins.7","data":{"a":[1,2]}}"#;
+        let (community, at) = (CommunityId::new(7).unwrap(), Timestamp::from_millis(5));
+        let event = Event::joined(community, "e1".parse().unwrap(), at, join(body).unwrap()).unwrap();
+        let text = serde_json::to_string(&event).unwrap();
+        assert!(text.contains(r#""ttl":60,"collapse":"joins.7""#), "{text}");
         let event: Event = serde_json::from_str(&text).unwrap();
+        assert_eq!(event.expires(), Some(Timestamp::from_millis(60_005)));
         assert!(event.leaves_out(UserId::new(42).unwrap()));
         assert!(!event.leaves_out(UserId::new(43).unwrap()));
         assert_eq!(serde_json::to_string(&event).unwrap(), text);

@@ -4,14 +4,16 @@
 //! client, tests, load) reads them with [`NodeFrame`].
 
 use bytes::{BufMut, BytesMut};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::cursor::Cursor;
 use crate::id::{NodeId, UserId};
+use crate::notification::Notification;
 
 /// Why a client can't be given everything since its cursor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GapReason {
     /// Older than its time to live.
@@ -35,7 +37,7 @@ impl GapReason {
 }
 
 /// The first frame of a socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Hello {
     /// Whose socket it is.
     pub user: UserId,
@@ -50,7 +52,8 @@ pub struct Hello {
 }
 
 /// A frame from a node, as a client reads it.
-#[derive(Debug)]
+#[derive(Debug, JsonSchema)]
+#[schemars(tag = "type", rename_all = "snake_case")]
 pub enum NodeFrame<'a> {
     /// The first frame.
     Hello(Hello),
@@ -58,7 +61,11 @@ pub enum NodeFrame<'a> {
     Notification {
         /// Where the client is once it has seen this.
         cursor: Cursor,
+        /// How many older ones of its collapse key it stands for, which the client is not given.
+        #[schemars(default)]
+        replaced: u32,
         /// The record's bytes.
+        #[schemars(with = "Notification")]
         notification: &'a RawValue,
     },
     /// What could not be kept.
@@ -92,6 +99,8 @@ impl<'a> NodeFrame<'a> {
         #[derive(Deserialize)]
         struct Notification<'a> {
             cursor: Cursor,
+            #[serde(default)]
+            replaced: u32,
             #[serde(borrow)]
             notification: &'a RawValue,
         }
@@ -104,8 +113,8 @@ impl<'a> NodeFrame<'a> {
         Ok(match serde_json::from_str::<Tagged>(text)?.r#type {
             Type::Hello => Self::Hello(serde_json::from_str(text)?),
             Type::Notification => {
-                let Notification { cursor, notification } = serde_json::from_str(text)?;
-                Self::Notification { cursor, notification }
+                let Notification { cursor, replaced, notification } = serde_json::from_str(text)?;
+                Self::Notification { cursor, replaced, notification }
             }
             Type::Gap => {
                 let Gap { from, to, reason } = serde_json::from_str(text)?;
@@ -116,7 +125,7 @@ impl<'a> NodeFrame<'a> {
 }
 
 /// A frame from a client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum ClientFrame {
     /// Everything up to this cursor has been seen.
@@ -145,16 +154,24 @@ pub fn write_hello(out: &mut BytesMut, hello: &Hello) {
     out.put_slice(text.as_bytes());
 }
 
-/// Appends a notification to `out`: the record's bytes between a head and a tail.
-pub fn write_notification(out: &mut BytesMut, cursor: Cursor, notification: &[u8]) {
+/// Appends a notification to `out`: the record's bytes between a head, which says how many others it stands for if it does, and
+/// a tail.
+pub fn write_notification(out: &mut BytesMut, cursor: Cursor, replaced: u32, notification: &[u8]) {
     const HEAD: &[u8] = br#"{"type":"notification","cursor":""#;
+    const REPLACED: &[u8] = br#"","replaced":"#;
     const MIDDLE: &[u8] = br#"","notification":"#;
     out.reserve(notification_bytes(notification.len()));
     out.put_slice(HEAD);
     put_decimal(out, u64::from(cursor.generation.get()));
     out.put_u8(b'.');
     put_decimal(out, cursor.position.next().get());
-    out.put_slice(MIDDLE);
+    if replaced == 0 {
+        out.put_slice(MIDDLE);
+    } else {
+        out.put_slice(REPLACED);
+        put_decimal(out, u64::from(replaced));
+        out.put_slice(&MIDDLE[1..]); // behind a number, not a text
+    }
     out.put_slice(notification);
     out.put_u8(b'}');
 }
@@ -162,7 +179,7 @@ pub fn write_notification(out: &mut BytesMut, cursor: Cursor, notification: &[u8
 /// The most bytes that [`write_notification`] takes for a notification of this many.
 #[must_use]
 pub const fn notification_bytes(notification: usize) -> usize {
-    const AROUND: usize = 33 + 10 + 1 + 20 + 17 + 1; // head, generation, dot, position, middle, brace
+    const AROUND: usize = 33 + 10 + 1 + 20 + 13 + 10 + 17 + 1; // head, generation, dot, position, replaced, middle, brace
     notification + AROUND
 }
 

@@ -6,10 +6,14 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::limits::{EVENT_ID_CHARS_MAX, INTEGER_MAX};
+
+/// An event id, as JSON Schemas say it.
+const EVENT_ID_PATTERN: &str = "^[A-Za-z0-9._~-]+$";
 
 /// Why an id was refused; the message names the rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,8 +46,8 @@ fn parse_integer(what: &'static str, text: &str) -> Result<u64, InvalidId> {
 macro_rules! integer_id {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-        pub struct $name(u64);
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+        pub struct $name(#[schemars(range(max = INTEGER_MAX))] u64);
 
         impl $name {
             /// The id of this number.
@@ -128,9 +132,9 @@ integer_id!(
 /// An event: 1 to 64 characters of `A-Z a-z 0-9 . _ ~ -` (RFC 3986's unreserved set, so it stands in a URL as it is).
 ///
 /// Given by the poster to make a repeat harmless, or a `UUIDv7` of the publisher's.
-/// Cheap to clone: it goes with every notification.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EventId(Arc<str>);
+// Cheap to clone: it goes with every notification.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+pub struct EventId(#[schemars(regex(pattern = EVENT_ID_PATTERN), length(min = 1, max = EVENT_ID_CHARS_MAX))] Arc<str>);
 
 impl EventId {
     /// The text.
@@ -175,7 +179,7 @@ impl fmt::Display for EventId {
 macro_rules! ordinal {
     ($(#[$doc:meta])* $name:ident($number:ty)) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(transparent)]
         pub struct $name($number);
 

@@ -10,6 +10,12 @@ pub const EVENT_ID_CHARS_MAX: usize = 64;
 /// Characters of an event's kind.
 pub const KIND_CHARS_MAX: usize = 64;
 
+/// Seconds for which an event may be worth telling: 7 days, as long as an inbox keeps what it has.
+pub const TTL_SECONDS_MAX: u32 = 7 * 24 * 3600;
+
+/// Characters of a collapse key, as many as of an event id.
+pub const COLLAPSE_CHARS_MAX: usize = EVENT_ID_CHARS_MAX;
+
 /// Bytes of one event's request body; also what one socket frame may carry of it.
 pub const EVENT_BYTES_MAX: usize = 64 * 1024;
 
@@ -21,8 +27,20 @@ pub const EVENT_RECORD_BYTES_MAX: usize = 512 * 1024;
 /// the megabyte that a record may have in Kafka.
 pub const LETTER_VALUE_BYTES_MAX: usize = 128 * 1024;
 
+/// Bytes of a record's headers that its dead letter keeps, names included: a trace context and some more.
+pub const LETTER_HEADERS_BYTES_MAX: usize = 8 * 1024;
+
 /// Characters of a dead letter's reason; errors of JSON may quote all of a value.
 pub const LETTER_REASON_CHARS_MAX: usize = 500;
+
+/// Characters of a subscription's id.
+pub const SUBSCRIPTION_ID_CHARS_MAX: usize = 64;
+
+/// Bytes of a subscription's endpoint; those of push services have 150 to 500.
+pub const SUBSCRIPTION_ENDPOINT_BYTES_MAX: usize = 2_048;
+
+/// Characters of a subscription's key: 65 bytes are 88 in base64.
+pub const SUBSCRIPTION_KEY_CHARS_MAX: usize = 128;
 
 /// Bytes of one frame from a client: an ack is under 64.
 pub const CLIENT_FRAME_BYTES_MAX: usize = 1024;

@@ -11,13 +11,15 @@ pub enum Topic {
     Notifications,
     /// What became of notifications, keyed by their partition, for the accounts of events.
     Receipts,
+    /// What was parked and is pushed if nobody acknowledges it, keyed by user.
+    Offline,
     /// What could not be processed, with the reason.
     DeadLetters,
 }
 
 impl Topic {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Events, Self::Notifications, Self::Receipts, Self::DeadLetters];
+    pub const ALL: [Self; 5] = [Self::Events, Self::Notifications, Self::Receipts, Self::Offline, Self::DeadLetters];
 
     /// The name in Kafka.
     #[must_use]
@@ -26,16 +28,17 @@ impl Topic {
             Self::Events => "peal.events",
             Self::Notifications => "peal.notifications",
             Self::Receipts => "peal.receipts",
+            Self::Offline => "peal.offline",
             Self::DeadLetters => "peal.dead-letters",
         }
     }
 
-    /// How many partitions the topic has in a log of P (`of`). Users are many and each has a partition; events and receipts are
-    /// read by few publishers, and what is written at once is one transaction or one step a partition, so they have a tenth.
+    /// How many partitions the topic has in a log of P (`of`). Users are many and each has a partition; events, receipts and
+    /// entries of those who are away are read by few publishers, and what is written at once is one transaction or one step a partition, so they have a tenth.
     #[must_use]
     pub const fn partitions(self, of: u32) -> u32 {
         match self {
-            Self::Events | Self::Receipts => of.div_ceil(10),
+            Self::Events | Self::Receipts | Self::Offline => of.div_ceil(10),
             Self::Notifications | Self::DeadLetters => of,
         }
     }
@@ -53,6 +56,10 @@ pub const FANOUT_GROUP: &str = "peal.fanout";
 pub const PUBLISHERS_GROUP: &str = "peal.publishers";
 /// Consumer group of the accounts on [`Topic::Receipts`]; its members share the partitions.
 pub const ACCOUNTS_GROUP: &str = "peal.accounts";
+/// Consumer group of the workers that push, on [`Topic::Offline`]; they share the partitions.
+pub const PUSH_GROUP: &str = "peal.push";
+/// Commits of this group on [`Topic::DeadLetters`] say which letters were replayed; it reads nothing.
+pub const REPLAYS_GROUP: &str = "peal.replays";
 /// Consumer group of the nodes on [`Topic::Notifications`].
 pub const NODES_GROUP: &str = "peal.nodes";
 
@@ -65,6 +72,25 @@ pub const EXPIRES_HEADER: &str = "expires";
 pub const TRACEPARENT_HEADER: &str = "traceparent";
 /// Record header: the record says nothing but that the log is heard.
 pub const CANARY_HEADER: &str = "canary";
+/// Record header: which attempt at the record this is, where it is a dead letter's that was replayed; of a dead letter, at which
+/// attempt it became one.
+pub const ATTEMPT_HEADER: &str = "attempt";
+/// Record header: the dead letter that the record was replayed from.
+pub const REPLAYED_HEADER: &str = "replayed-from";
+
+/// Record headers of a dead letter, as Kafka Connect has them (`errors.deadletterqueue.context.headers.enable`, KIP-298).
+pub mod letter_header {
+    /// The topic that its record stands in.
+    pub const TOPIC: &str = "__connect.errors.topic";
+    /// In which partition.
+    pub const PARTITION: &str = "__connect.errors.partition";
+    /// And where in that.
+    pub const OFFSET: &str = "__connect.errors.offset";
+    /// What is wrong with it, in a word: the label of the metric.
+    pub const KIND: &str = "__connect.errors.exception.class.name";
+    /// What is wrong with it, for a person.
+    pub const REASON: &str = "__connect.errors.exception.message";
+}
 
 /// The WebSocket subprotocol.
 pub const SUBPROTOCOL: &str = "peal.v1";
@@ -88,7 +114,8 @@ pub fn followed_key(topic: &str) -> String {
     format!("peal:members:followed:{topic}")
 }
 
-/// Stream of what is parked for a user. The hash tag keeps a partition in one Redis Cluster slot.
+/// Stream of what is parked for a user; with `:keys` behind it, the hash of where the last entry of each collapse key stands. The
+/// hash tag keeps a partition in one Redis Cluster slot.
 #[must_use]
 pub fn inbox_key(partition: Partition, user: UserId) -> String {
     format!("peal:{{p{partition}}}:inbox:{user}")
@@ -110,6 +137,12 @@ pub fn users_key(partition: Partition) -> String {
 #[must_use]
 pub fn floors_key(partition: Partition) -> String {
     format!("peal:{{p{partition}}}:floors")
+}
+
+/// Where a user is pushed to: a hash of subscriptions by their ids.
+#[must_use]
+pub fn subscriptions_key(user: UserId) -> String {
+    format!("peal:subscriptions:{user}")
 }
 
 /// The lease of a partition.
@@ -150,6 +183,7 @@ mod tests {
         assert_eq!(users_key(Partition::new(3)), "peal:{p3}:users");
         assert_eq!(floors_key(Partition::new(3)), "peal:{p3}:floors");
         assert_eq!(lease_key(Partition::new(3)), "peal:{p3}:lease");
+        assert_eq!(subscriptions_key(user), "peal:subscriptions:42");
         let event = "e1".parse().unwrap();
         assert_eq!(event_key(&event), "peal:event:e1");
         assert_eq!(event_of_key(&event_key(&event)), Some(event));

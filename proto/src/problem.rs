@@ -1,5 +1,6 @@
 //! Errors over HTTP: problem+json (RFC 9457), one kind a different reaction of the caller.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// The media type of a problem.
@@ -18,6 +19,8 @@ pub enum ProblemKind {
     NotFound,
     /// The path does not take this method.
     MethodNotAllowed,
+    /// It was done before, or something else stands in its way; the detail says how to have it done all the same.
+    Conflict,
     /// The user belongs to another node; `url` says which.
     WrongNode,
     /// More than the caller may; try again after `Retry-After` (RFC 6585 §4).
@@ -30,12 +33,13 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::InvalidRequest,
         Self::TooLarge,
         Self::UnsupportedMediaType,
         Self::NotFound,
         Self::MethodNotAllowed,
+        Self::Conflict,
         Self::WrongNode,
         Self::TooManyRequests,
         Self::Unavailable,
@@ -49,6 +53,7 @@ impl ProblemKind {
             Self::InvalidRequest => 400,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
+            Self::Conflict => 409,
             Self::TooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::WrongNode => 421,
@@ -67,6 +72,7 @@ impl ProblemKind {
             Self::UnsupportedMediaType => "unsupported-media-type",
             Self::NotFound => "not-found",
             Self::MethodNotAllowed => "method-not-allowed",
+            Self::Conflict => "conflict",
             Self::WrongNode => "wrong-node",
             Self::TooManyRequests => "too-many-requests",
             Self::Unavailable => "unavailable",
@@ -83,6 +89,7 @@ impl ProblemKind {
             Self::UnsupportedMediaType => "The body is not JSON",
             Self::NotFound => "There is no such thing here",
             Self::MethodNotAllowed => "The method is not allowed here",
+            Self::Conflict => "Something stands in its way",
             Self::WrongNode => "The user belongs to another node",
             Self::TooManyRequests => "Too many requests",
             Self::Unavailable => "Not available at the moment",
@@ -92,7 +99,7 @@ impl ProblemKind {
 }
 
 /// A problem as it stands in the body of a response.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Problem {
     /// `urn:peal:problem:<name>`.
     pub r#type: String,

@@ -4,6 +4,7 @@
 //! that, in the order of offsets; whoever reads receipts skips what lies below the offsets it has, so what is settled again
 //! after a crash is counted once. A notification that was parked and is acknowledged later is named by its offset.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::cursor::Position;
@@ -15,7 +16,7 @@ use crate::time::Timestamp;
 pub const RECEIPT_VERSION: u32 = 1;
 
 /// What became of a notification.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Fate {
     /// Its user acknowledged it.
@@ -27,10 +28,12 @@ pub enum Fate {
     },
     /// It expired before it was delivered or parked.
     Expired,
+    /// It was parked, and a newer one of its collapse key took its place, or was about to.
+    Replaced,
 }
 
 /// Notifications of one event that stand side by side in a partition, with the same fate.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(into = "(EventId, Offset, u32, Fate)", from = "(EventId, Offset, u32, Fate)")]
 pub struct Run {
     /// Whose.
@@ -77,8 +80,9 @@ impl From<(EventId, Offset, u32, Fate)> for Run {
 }
 
 /// A record of the receipts log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "ReceiptContent")]
 pub enum Receipt {
     /// Everything of the partition from one position to another is settled. Notifications of no event are not named.
     Settled {
@@ -89,16 +93,19 @@ pub enum Receipt {
         /// What became of the notifications, in the order of their offsets.
         runs: Vec<Run>,
     },
-    /// These were parked and are acknowledged now, whatever a receipt said of them before.
+    /// These were parked, or will be said to be, and are acknowledged or replaced now, whatever a receipt said of them before.
     Replayed {
-        /// Ones that stand side by side together; the fate is [`Fate::Delivered`].
+        /// Ones that stand side by side together; the fate is [`Fate::Delivered`] or [`Fate::Replaced`].
         runs: Vec<Run>,
     },
 }
 
-/// A receipt as it is written.
-#[derive(Serialize, Deserialize)]
-struct Written<R> {
+/// A receipt as it is written: the value of a record of `peal.receipts`.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Receipt")]
+pub struct Written<R> {
+    /// Of this shape.
+    #[schemars(extend("const" = RECEIPT_VERSION))]
     version: u32,
     #[serde(flatten)]
     receipt: R,
@@ -169,6 +176,8 @@ mod tests {
         assert_eq!(Receipt::from_json(json.as_bytes()).unwrap(), settled);
         let replayed = Receipt::Replayed { runs: vec![Run::of(event("e2"), Offset::new(15), Fate::Delivered)] };
         assert_eq!(Receipt::from_json(&replayed.to_json()).unwrap(), replayed);
+        let replaced = Receipt::Replayed { runs: vec![Run::of(event("e2"), Offset::new(15), Fate::Replaced)] };
+        assert_eq!(replaced.to_json(), br#"{"version":1,"replayed":{"runs":[["e2",15,1,"replaced"]]}}"#);
     }
 
     #[test]

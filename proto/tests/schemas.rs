@@ -5,8 +5,8 @@
 #![expect(clippy::unwrap_used, reason = "a schema that is not there fails the test")]
 
 use jsonschema::Validator;
-use peal_proto::limits::INTEGER_MAX;
-use peal_proto::{Audience, CommunityId, Event, Kind, Template, Timestamp, UserId};
+use peal_proto::limits::{INTEGER_MAX, TTL_SECONDS_MAX};
+use peal_proto::{Audience, CommunityId, Event, Kind, Notification, Template, TimeToLive, Timestamp, UserId};
 use proptest::prelude::*;
 use serde_json::value::to_raw_value;
 use serde_json::{Map, Value, json};
@@ -24,6 +24,15 @@ fn schema(name: &str) -> Validator {
 
 fn validator(schema: &Value) -> Validator {
     jsonschema::draft202012::options().should_validate_formats(true).build(schema).unwrap()
+}
+
+#[test]
+fn the_files_are_what_the_types_say() {
+    for (name, schema) in peal_proto::schema::for_producers() {
+        let path = format!("{}/../docs/producing/{name}", env!("CARGO_MANIFEST_DIR"));
+        let file: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        assert_eq!(file, schema, "{name}: cargo run --package peal-proto --example schemas writes it anew");
+    }
 }
 
 /// Whether the schema and the code take this text for an event.
@@ -78,6 +87,14 @@ fn what_is_no_event_is_refused_by_schema_and_code() {
         at("2026-11-22T24:00:00Z"),
         at("1969-12-31T23:59:59Z"),
         with(r#""2026-11-22T10:00:00.000Z""#, "1795341600"),
+        community(r#""community":7,"ttl":0"#),
+        community(r#""community":7,"ttl":604801"#),
+        community(r#""community":7,"ttl":-1"#),
+        community(r#""community":7,"ttl":1.5"#),
+        community(r#""community":7,"ttl":"60""#),
+        community(r#""community":7,"collapse":"""#),
+        community(r#""community":7,"collapse":"a b""#),
+        community(r#""community":7,"collapse":7"#),
         with(r#","data":{}"#, ""),
         with(r#""data":{}"#, r#""data":null"#),
         with(r#""data":{}"#, r#""data":[]"#),
@@ -112,7 +129,10 @@ fn schema_and_code_differ_where_they_must() {
     let of_code_only = [
         // To the producer it is a mistake; to a publisher that is being upgraded it may be what a newer one writes.
         ("a name that is not known", with(r#""data":{}"#, r#""data":{},"jion":{"user":42}"#)),
-        ("null for what is not there", community(r#""community":7,"user":null,"join":null"#)),
+        (
+            "null for what is not there",
+            community(r#""community":7,"user":null,"join":null,"ttl":null,"collapse":null"#),
+        ),
         // RFC 3339 has leap seconds, few readers have; here it is the second before.
         ("a leap second", with("10:00:00.000Z", "10:00:60Z")),
         ("no digit behind the point", with("10:00:00.000Z", "10:00:00.Z")),
@@ -159,6 +179,8 @@ fn notification() -> Value {
 fn told(event: &Event, user: UserId) -> Value {
     let mut bytes = Vec::new();
     Template::of(event).write(user, &mut bytes);
+    let read: Notification = serde_json::from_slice(&bytes).unwrap();
+    assert_eq!(read.id, format!("{}:{user}", event.event));
     serde_json::from_slice(&bytes).unwrap()
 }
 
@@ -188,18 +210,21 @@ prop_compose! {
         join in prop::option::of((number(), any::<bool>())),
         to_community in any::<bool>(),
         millis in any::<u64>(),
+        ttl in prop::option::of(1..=u64::from(TTL_SECONDS_MAX)),
+        collapse in prop::option::of("[A-Za-z0-9._~-]{1,64}"),
         data in object(),
     ) -> Event {
         let at = Timestamp::from_millis(millis);
+        let (ttl, collapse) = (ttl.map(|ttl| TimeToLive::new(ttl).unwrap()), collapse.map(|key| key.parse().unwrap()));
         let (event, kind, data) = (event.parse().unwrap(), kind.parse::<Kind>().unwrap(), to_raw_value(&data).unwrap());
         let (community, user) = (CommunityId::new(audience).unwrap(), UserId::new(audience).unwrap());
         let join = join.map(|(user, notify_self)| {
             peal_proto::event::Join { user: UserId::new(user).unwrap(), notify_self }
         });
         if to_community {
-            Event { event, kind, audience: Audience::Community(community), at, join, data }
+            Event { event, kind, audience: Audience::Community(community), at, ttl, collapse, join, data }
         } else {
-            Event { event, kind, audience: Audience::User(user), at, join: None, data }
+            Event { event, kind, audience: Audience::User(user), at, ttl, collapse, join: None, data }
         }
     }
 }
@@ -221,6 +246,8 @@ fn fields() -> impl Strategy<Value = Value> {
     ];
     let join =
         field("join", json!([{"user": 1, "notify_self": false}]), json!([{"user": 1}, [], {"notify_self": true}]));
+    let ttl = field("ttl", json!([1, 3_600, TTL_SECONDS_MAX]), json!([0, -1, 0.5, "1", TTL_SECONDS_MAX + 1]));
+    let collapse = field("collapse", json!(["k", "A.b_~-0", "k".repeat(64)]), json!(["", "a b", "k".repeat(65), 1]));
     let fields = (
         field("version", json!([1]), json!([0, 2, "1", 1.5])),
         field("event", json!(["e1", "~", "e".repeat(64)]), json!(["", "a/b", "e".repeat(65), 1])),
@@ -232,10 +259,12 @@ fn fields() -> impl Strategy<Value = Value> {
             json!(["2027-02-29T00:00:00Z", "2026-13-01T00:00:00Z", "2026-11-22T10:00:00.000+02:00", "now", 0]),
         ),
         prop_oneof![2 => Just(None).boxed(), 1 => join.boxed()],
+        prop_oneof![2 => Just(None).boxed(), 1 => ttl.boxed()],
+        prop_oneof![2 => Just(None).boxed(), 1 => collapse.boxed()],
         field("data", json!([{}, {"a": [null]}]), json!([[], 1, "{}", null])),
     );
-    fields.prop_map(|(version, event, kind, (community, user), at, join, data)| {
-        [version, event, kind, community, user, at, join, data].into_iter().flatten().collect()
+    fields.prop_map(|(version, event, kind, (community, user), at, join, ttl, collapse, data)| {
+        [version, event, kind, community, user, at, join, ttl, collapse, data].into_iter().flatten().collect()
     })
 }
 

@@ -43,8 +43,8 @@ fn node_frames_are_written_byte_for_byte() {
         let mut out = BytesMut::new();
         match NodeFrame::parse(text).unwrap() {
             NodeFrame::Hello(hello) => write_hello(&mut out, &hello),
-            NodeFrame::Notification { cursor, notification } => {
-                write_notification(&mut out, cursor, notification.get().as_bytes());
+            NodeFrame::Notification { cursor, replaced, notification } => {
+                write_notification(&mut out, cursor, replaced, notification.get().as_bytes());
                 assert!(out.len() <= peal_proto::frame::notification_bytes(notification.get().len()));
             }
             NodeFrame::Gap { from, to, reason } => write_gap(&mut out, from, to, reason),

@@ -1,12 +1,16 @@
 //! The account of every event: how many of its notifications were delivered, are parked, or are gone, and for what reason.
 //!
 //! Nodes write receipts of what they settled to the log before they commit; an account is the sum of an event's receipts, each
-//! counted once whatever crashed. The publishers share the partitions of the receipts log. [`fold`] is what receipts change,
-//! [`part`] where it is counted, [`keeper`] does it with the stores. Whoever waits for an event is [told](waiters) when it changes.
+//! counted once whatever crashed. The publishers share the partitions of the receipts log, and each has a [`reader`]. [`fold`] is
+//! what receipts change, [`part`] where it is counted; one [`keeper`] changes it in the store. Whoever waits for an event is
+//! [told](waiters) when it changes.
 
+mod aging;
 mod fold;
 mod keeper;
 mod part;
+mod reader;
+mod sheet;
 mod waiters;
 
 #[cfg(test)]
@@ -26,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::keeper::Keeper;
 use self::part::{Part, Tally};
+use self::reader::Reader;
 pub(crate) use self::waiters::Waiter;
 use self::waiters::Waiters;
 use crate::share::{Health, Share};
@@ -46,10 +51,14 @@ impl Accounts {
 
     /// Keeps the accounts of this publisher's partitions until `stop`.
     pub(crate) async fn run(&self, stop: &CancellationToken) {
-        let keep =
-            |partition, pulse, stop| Keeper::new(partition, self.stores.clone(), self.clock.clone(), pulse).run(stop);
+        let (keeper, desk) = Keeper::new(Arc::clone(&self.stores.statuses), self.clock.clone());
+        let read = |partition, pulse, stop| {
+            let (log, desk, clock) = (Arc::clone(&self.stores.log), desk.clone(), self.clock.clone());
+            Reader::new(partition, log, desk, clock, pulse).run(stop)
+        };
         tokio::select! {
-            () = self.share.run(stop, keep) => {}
+            () = self.share.run(stop, read) => {}
+            () = keeper.run() => {} // which has readers for as long
             () = self.waiters.tell(self.stores.statuses.changes()) => {} // which never ends
         }
     }
@@ -98,19 +107,15 @@ impl Accounts {
     /// The account of an event as it is now; `None` when the event is unknown.
     pub(crate) async fn of(&self, event: &EventId) -> Result<Option<Account>, StoreError> {
         let Some((status, parts)) = self.stores.statuses.account(event).await? else { return Ok(None) };
-        let parts: Result<Vec<_>, _> = parts.iter().map(|stored| Part::decode(stored)).collect();
-        let parts = parts.map_err(|error| StoreError::Damaged {
-            store: "store of statuses",
-            reason: format!("a part of the account of event {event} can't be read: {error}"),
-        })?;
-        Ok(Some(sum(status, &parts, self.clock.now())))
+        let parts: Result<Vec<_>, _> = parts.iter().map(|stored| Part::read(event, Some(stored))).collect();
+        Ok(Some(sum(status, &parts?, self.clock.now())))
     }
 }
 
 fn sum(status: peal_store::status::Status, parts: &[Part], now: Timestamp) -> Account {
-    let Tally { delivered, parked, expired } = parts.iter().map(|part| part.tally(now)).sum();
-    let mut account = Account { status, delivered, parked, expired, failed: 0 };
-    let settled = account.delivered + account.parked + account.expired + account.failed;
+    let Tally { delivered, parked, expired, replaced } = parts.iter().map(|part| part.tally(now)).sum();
+    let mut account = Account { status, delivered, parked, expired, replaced, failed: 0 };
+    let settled = delivered + parked + expired + replaced;
     if account.status.state == State::Published && settled >= account.status.published {
         account.status.state = State::Settled;
     }

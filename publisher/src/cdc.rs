@@ -4,7 +4,7 @@
 //! A record is read by [`change`]; [`batch`] is what some of them come to, [`machine`] what happens with them, and [`follower`]
 //! does it with the topic and the store of members. What can't be followed is a [`letter`]. How far the sets are stands beside
 //! them in their store ([`peal_store::members::step`]): it is lost when they are lost, and they are made again from the
-//! beginning of the topic. Owns whether this publisher follows, and how well.
+//! beginning of the topic; until then the fan-out waits for them ([`whole`]). Owns whether this publisher follows, and how well.
 
 mod change;
 mod letter;
@@ -14,6 +14,7 @@ mod machine;
 
 mod follower;
 mod health;
+mod whole;
 
 #[cfg(test)]
 mod model;
@@ -29,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use self::follower::Follower;
 pub(crate) use self::health::Health;
 use self::health::Pulse;
+pub(crate) use self::whole::Whole;
 use crate::config::Columns;
 
 /// The follower of a publisher.

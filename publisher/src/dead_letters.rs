@@ -1,26 +1,38 @@
 //! The dead letters: read from the log page by page, and put back where they came from.
 //!
-//! The log is all there is of them: every request reads them anew, and none is marked or taken away. Who writes them is the
-//! fan-out's and the nodes' business.
+//! The log is all there is of them: every request reads them anew, and none is taken away. Who writes them is the fan-out's and
+//! the nodes' business, and which were replayed is known to [`replays`].
+
+mod replays;
 
 use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::try_join;
 use futures_util::{StreamExt, stream};
+use peal_proto::dead_letter::LetterHeader;
+use peal_proto::name::{ATTEMPT_HEADER, REPLAYED_HEADER};
 use peal_proto::{DeadLetter, LetterId, LetterTopic, Offset, Partition, Position, Topic};
 use peal_store::log::{Headers, NewRecord, Reader, Record};
 use peal_store::{Log, StoreError};
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::time::{sleep, timeout};
 
+pub(crate) use self::replays::Replays;
 use crate::limits::{LETTERS_PAGE_TIME, LETTERS_PARTITIONS_AT_ONCE, LETTERS_WAIT_MAX};
 
 /// A letter as it is listed: without its value.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ListedLetter")]
 pub(crate) struct Listed {
     letter: LetterId,
+    /// Whether it was replayed, as far as that is known.
+    replayed: bool,
     reason: String,
+    /// Which attempt at its record this was.
+    attempt: u32,
     topic: String,
     partition: Partition,
     offset: Offset,
@@ -30,15 +42,17 @@ pub(crate) struct Listed {
 }
 
 impl Listed {
-    fn of(id: LetterId, letter: DeadLetter) -> Self {
-        let DeadLetter { reason, topic, partition, offset, key, value, cut_from } = letter;
+    fn of(id: LetterId, replayed: bool, letter: DeadLetter) -> Self {
+        let DeadLetter { reason, attempt, topic, partition, offset, key, value, cut_from, .. } = letter;
         let bytes = cut_from.unwrap_or(value.len() as u64);
-        Self { letter: id, reason, topic: topic.to_string(), partition, offset, key, bytes }
+        let topic = topic.to_string();
+        Self { letter: id, replayed, reason, attempt, topic, partition, offset, key, bytes }
     }
 }
 
 /// Some letters by their ids, and the id to go on from when there may be more.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "LettersPage")]
 pub(crate) struct Page {
     letters: Vec<Listed>,
     next: Option<LetterId>,
@@ -82,24 +96,37 @@ struct Read {
 
 /// Reads a partition to its end, or a little more than `limit` of it.
 async fn read(log: Arc<dyn Log>, from: LetterId, limit: usize) -> Result<Read, StoreError> {
-    let LetterId { partition, offset } = from;
+    let partition = from.partition;
     let end = log.end(Topic::DeadLetters, partition).await?;
+    let listed = if Position::at(from.offset) < end {
+        let (letters, replays) = try_join(letters(&*log, from, end, limit), Replays::of(&*log, partition)).await?;
+        letters.into_iter().map(|(id, letter)| Listed::of(id, replays.has(id.offset), letter)).collect()
+    } else {
+        Vec::new()
+    };
+    let next = LetterId { partition: Partition::new(partition.get() + 1), offset: Offset::new(0) };
+    Ok(Read { listed, next })
+}
+
+async fn letters(
+    log: &dyn Log,
+    LetterId { partition, offset }: LetterId,
+    end: Position,
+    limit: usize,
+) -> Result<Vec<(LetterId, DeadLetter)>, StoreError> {
     let mut position = Position::at(offset);
-    let mut listed = Vec::new();
-    if position < end {
-        let mut reader = log.reader(Topic::DeadLetters, partition, position).await?;
-        while position < end && listed.len() < limit {
-            for record in next(&*log, partition, &mut *reader).await? {
-                position = Position::behind(record.offset);
-                let id = LetterId { partition, offset: record.offset };
-                if !record.headers.canary {
-                    listed.push(Listed::of(id, letter_of(id, record)));
-                }
+    let mut letters = Vec::new();
+    let mut reader = log.reader(Topic::DeadLetters, partition, position).await?;
+    while position < end && letters.len() < limit {
+        for record in next(log, partition, &mut *reader).await? {
+            position = Position::behind(record.offset);
+            let id = LetterId { partition, offset: record.offset };
+            if !record.headers.canary {
+                letters.push((id, letter_of(id, record)));
             }
         }
     }
-    let next = LetterId { partition: Partition::new(partition.get() + 1), offset: Offset::new(0) };
-    Ok(Read { listed, next })
+    Ok(letters)
 }
 
 /// The next records. Where the log ends behind the last one that can be read (the others are past retention, or marks of
@@ -142,7 +169,7 @@ fn letter_of(LetterId { partition, offset }: LetterId, record: Record) -> DeadLe
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NoReplay {
     /// Nobody reads its topic.
-    #[error("it is of {0}, and only what is of {events} or {notifications} can be processed", events = Topic::Events, notifications = Topic::Notifications)]
+    #[error("it is of {0}, and only what is of {events}, {notifications} or {offline} can be processed", events = Topic::Events, notifications = Topic::Notifications, offline = Topic::Offline)]
     Topic(LetterTopic),
     /// Whom the record is for is not known.
     #[error(
@@ -154,11 +181,11 @@ pub(crate) enum NoReplay {
     Cut(u64),
 }
 
-/// The record of a letter, as it was.
-pub(crate) fn record_of(letter: DeadLetter) -> Result<(Topic, NewRecord), NoReplay> {
-    let DeadLetter { topic, partition, key, value, cut_from, .. } = letter;
+/// The record of a letter, as it was; its headers say that it is another attempt, and at what.
+pub(crate) fn record_of(id: LetterId, letter: DeadLetter) -> Result<(Topic, NewRecord), NoReplay> {
+    let DeadLetter { attempt, topic, partition, headers: given, key, value, cut_from, .. } = letter;
     let topic = match topic {
-        LetterTopic::Log(topic @ (Topic::Events | Topic::Notifications)) => topic,
+        LetterTopic::Log(topic @ (Topic::Events | Topic::Notifications | Topic::Offline)) => topic,
         LetterTopic::Log(Topic::Receipts | Topic::DeadLetters) | LetterTopic::Other(_) => {
             return Err(NoReplay::Topic(topic));
         }
@@ -167,5 +194,13 @@ pub(crate) fn record_of(letter: DeadLetter) -> Result<(Topic, NewRecord), NoRepl
         return Err(NoReplay::Cut(bytes));
     }
     let key = key.ok_or(NoReplay::Key)?;
-    Ok((topic, NewRecord { partition, key, headers: Headers::default(), value }))
+    let mut headers = Headers::default();
+    for LetterHeader { name, value } in given {
+        if *name != *ATTEMPT_HEADER && *name != *REPLAYED_HEADER {
+            headers.add(&name, &value);
+        }
+    }
+    headers.add(ATTEMPT_HEADER, attempt.saturating_add(1).to_string().as_bytes());
+    headers.add(REPLAYED_HEADER, id.to_string().as_bytes());
+    Ok((topic, NewRecord { partition, key, headers, value }))
 }

@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use clap::Parser;
-use peal_publisher::{AdmissionSettings, CdcSettings};
+use clap::{Parser, ValueEnum};
+use peal_publisher::{AdmissionSettings, CdcSettings, PushSettings};
 use peal_serve::services::{KafkaArgs, LogArgs, RedisArgs};
 
 const ABOUT: &str = "\
@@ -18,6 +18,8 @@ Examples:
   peal-publisher --members 'social:<c>:users'     the community service has other names for its sets
   peal-publisher --cdc-topic shop.public.memberships
                                           the members are a table, whose changes Debezium tells
+  PEAL_PUSH_WEBHOOK_SECRET=whsec_… peal-publisher --role push --push-webhook https://shop.example/hooks/peal
+                                          posts what users who are away were not told (peal-node --push-after)
 
 Paths:
   /v1/communities/…  /v1/events/…  /v1/locate   see the README
@@ -42,7 +44,23 @@ pub(crate) struct Flags {
     #[command(flatten)]
     pub(crate) cdc: CdcSettings,
     #[command(flatten)]
+    pub(crate) push: PushSettings,
+    /// What this process does
+    #[arg(long, env = "PEAL_ROLE", default_value = "all", value_name = "ROLE")]
+    pub(crate) role: Role,
+    #[command(flatten)]
     pub(crate) log: LogArgs,
+}
+
+/// What a process does. Push has its own where an endpoint must not have a part of what fans out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Role {
+    /// Publishes, and pushes if it is told to where
+    All,
+    /// Publishes
+    Publisher,
+    /// Pushes
+    Push,
 }
 
 #[cfg(test)]

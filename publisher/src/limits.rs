@@ -57,6 +57,10 @@ pub const LETTERS_A_PAGE: usize = 100;
 /// Dead letters a page may have: about a megabyte when all reasons are long.
 pub const LETTERS_A_PAGE_MAX: usize = 1_000;
 
+/// Bytes of a partition's commit that say which of its letters were replayed: of the 4,096 that a commit may have, for some
+/// hundreds of runs.
+pub const LETTERS_REPLAYED_BYTES_MAX: usize = 3_000;
+
 /// Partitions that a list of dead letters reads at once. The log holds up to a megabyte for each.
 pub const LETTERS_PARTITIONS_AT_ONCE: usize = 16;
 
@@ -106,9 +110,15 @@ pub const SLICE_TURN_MAX: Duration = Duration::from_secs(2);
 /// after a crash is at most some seconds younger than it was, and is given them again.
 pub const ACCOUNTS_COMMIT_DELAY: Duration = Duration::from_secs(10);
 
-/// How long receipts are let gather before more are read: a step costs by itself, and each partition of the notifications writes
-/// some four a second.
-pub const ACCOUNTS_PAUSE: Duration = Duration::from_millis(100);
+/// After a step of the accounts, receipts are let gather for so many times as long as it took: the accounts of a busy publisher
+/// are at work for a ninth of the time, …
+pub const ACCOUNTS_PAUSE_STEPS: u32 = 8;
+
+/// … but for this long at least: the nodes' commits of one moment come a little after each other, …
+pub const ACCOUNTS_PAUSE_MIN: Duration = Duration::from_millis(20);
+
+/// … and this long at most: whoever waits for an event to be settled waits as long.
+pub const ACCOUNTS_PAUSE_MAX: Duration = Duration::from_millis(500);
 
 /// How often it is looked whether that can be committed, while nothing is read.
 pub const ACCOUNTS_COMMIT_INTERVAL: Duration = Duration::from_secs(1);
@@ -127,6 +137,71 @@ pub const STREAM_PAUSE: Duration = Duration::from_millis(250);
 
 /// How long a stream may be silent: what was parked expires without anybody telling, and proxies cut what is idle.
 pub const STREAM_SILENCE_MAX: Duration = Duration::from_secs(15);
+
+/// Offsets of `peal.offline` from the lowest entry that is not pushed to the highest that is read, on each partition: a bit each in
+/// the commit, which has 4,096 bytes in all. Some 3 MiB when each is an entry.
+pub const PUSH_SPAN_MAX: u64 = 8_192;
+
+/// Entries that are looked up together: those whose users were there meanwhile cost a round trip a list.
+pub const PUSH_LOOKUP_ENTRIES_MAX: usize = 64;
+
+/// Such lists at a time, on each partition.
+pub const PUSH_LOOKUPS_MAX: usize = 4;
+
+/// Pushes under way at a time on each partition: with a notification of 64 KiB and its sealed copy 4 MiB at worst.
+pub const PUSH_SENDS_MAX: usize = 32;
+
+/// Of them, how many go to one webhook or push service: one that hangs leaves half to the others.
+pub const PUSH_SENDS_AN_ORIGIN_MAX: usize = 16;
+
+/// A webhook or push service that failed so often in a row is sent one at a time until it answers.
+pub const PUSH_FAILURES_MAX: u32 = 3;
+
+/// How often a push is tried at least before it is given up, whatever the time.
+pub const PUSH_TRIES_MIN: u32 = 3;
+
+/// The wait after a push that failed first; doubled at each further failure.
+pub const PUSH_BACKOFF_MIN: Duration = Duration::from_secs(1);
+
+/// The longest wait between two tries of a push, unless who is sent to asks for more.
+pub const PUSH_BACKOFF_MAX: Duration = Duration::from_secs(300);
+
+/// How long until a store that did not answer is asked again about an entry.
+pub const PUSH_STORE_RETRY: Duration = Duration::from_secs(1);
+
+/// How long until an entry is looked up again whose notification the inbox lost: its node has to see that, and to park it again.
+pub const PUSH_LOST_RETRY: Duration = Duration::from_secs(5);
+
+/// How long whoever is pushed to may take to answer.
+pub const PUSH_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a connection to a webhook or push service is kept for the next push.
+pub const PUSH_IDLE_MAX: Duration = Duration::from_secs(30);
+
+/// Bytes that are read of an answer to a push.
+pub const PUSH_ANSWER_BYTES_MAX: usize = 4 * 1024;
+
+/// Characters of an answer, or of an error, that are kept as the reason for a failure.
+pub const PUSH_WORDS_CHARS_MAX: usize = 200;
+
+/// How often it is committed how far pushes are. A crash repeats what was pushed since.
+pub const PUSH_COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long pushes under way may take once the worker is to stop; under [`STOP_TIMEOUT`].
+pub const PUSH_STOP_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// Bytes of a body that registers a subscription.
+pub const SUBSCRIPTION_BODY_BYTES_MAX: usize = 4 * 1024;
+
+/// Bytes of a notification before it is sealed: push services have to take 4,096 of what it becomes (RFC 8030 §7.2), and head,
+/// padding and tag are 103 of them.
+pub const WEB_PUSH_BYTES_MAX: usize = 3_993;
+
+/// Bytes of a file with a secret or a key.
+pub const PUSH_SECRET_BYTES_MAX: u64 = 4 * 1024;
+
+/// How long a push is tried, unless something else is set.
+pub const PUSH_GIVE_UP_AFTER: Duration = Duration::from_secs(3_600);
 
 /// The wait after a store's first error.
 pub const BACKOFF_MIN: Duration = Duration::from_millis(50);

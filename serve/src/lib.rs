@@ -1,8 +1,9 @@
 //! Everything that publisher and node share as servers, and nothing about notifications.
 //!
 //! In the order of a request: a connection is taken in ([`accept`]), its body is read ([`body`], or in [`pieces`] where it is a
-//! stream), what can't be answered becomes a problem ([`problem`]); and beside the requests the time ([`clock`]), what a process
-//! is to the system ([`process`]), what it tells about itself ([`telemetry`]), which nodes there are ([`shard_map`]), and how
+//! stream), what can't be answered becomes a problem ([`problem`]); which routes there are, and what is said on sockets and in
+//! topics, stands in documents ([`openapi`], [`asyncapi`]); and beside the requests the time ([`clock`]), what a process is to the
+//! system ([`process`]), what it tells about itself ([`telemetry`]), which nodes there are ([`shard_map`]), and how
 //! Kafka and Redis are reached (`services`). Which paths there are, and whether a server is ready, is each server's own business.
 
 pub mod accept;
@@ -10,7 +11,9 @@ pub mod body;
 pub mod pieces;
 pub mod problem;
 
+pub mod asyncapi;
 mod locate;
+pub mod openapi;
 pub mod shard_map;
 
 pub mod clock;
@@ -28,6 +31,7 @@ pub use accept::{ConnectionLimits, listen, serve};
 pub use body::{Json, Path, Query, from_text, parse_object, require_type};
 pub use clock::Clock;
 pub use locate::locate;
+pub use openapi::{Api, Verb};
 pub use pieces::Pieces;
 pub use problem::{Failure, with_fallbacks};
 

@@ -1,25 +1,27 @@
 //! `GET /v1/locate?user=42`: which node owns a user. Publisher and nodes answer it alike, from the shard map they hold.
 
+use std::future::{Ready, ready};
 use std::sync::Arc;
 
 use axum::Json;
-use axum::routing::{MethodRouter, get};
 use peal_proto::{NodeId, ShardMap, UserId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::body::{Query, from_text};
 
-#[derive(Deserialize)]
+/// Whose owner is asked for.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct OfUser {
+pub struct OfUser {
     #[serde(deserialize_with = "from_text")]
     user: UserId,
 }
 
 /// The owner, as of one epoch of the shard map.
-#[derive(Serialize)]
-struct Located {
+#[derive(Serialize, JsonSchema)]
+pub struct Located {
     user: UserId,
     node: NodeId,
     epoch: u64,
@@ -27,10 +29,10 @@ struct Located {
 }
 
 /// Answers from the map as it is at the time.
-pub fn locate<S: Clone + Send + Sync + 'static>(map: watch::Receiver<Arc<ShardMap>>) -> MethodRouter<S> {
-    get(async move |Query(OfUser { user }): Query<OfUser>| {
+pub fn locate(map: watch::Receiver<Arc<ShardMap>>) -> impl Fn(Query<OfUser>) -> Ready<Json<Located>> + Clone {
+    move |Query(OfUser { user })| {
         let map = map.borrow();
         let (node, url) = map.owner(user);
-        Json(Located { user, node, epoch: map.epoch(), url: url.to_owned() })
-    })
+        ready(Json(Located { user, node, epoch: map.epoch(), url: url.to_owned() }))
+    }
 }

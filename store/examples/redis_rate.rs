@@ -92,7 +92,13 @@ async fn park_partition(inbox: &Arc<dyn Inbox>, partition: u32, entries_a_user: 
         let first = batch * ENTRIES_A_BATCH;
         let entry = |offset: u64| {
             let user = UserId::new(offset / entries_a_user % users * partitions + u64::from(partition))?;
-            Ok(Entry { user, offset: Offset::new(offset), expires: None, value: vec![b'v'; VALUE_BYTES].into() })
+            Ok(Entry {
+                user,
+                offset: Offset::new(offset),
+                expires: None,
+                collapse: None,
+                value: vec![b'v'; VALUE_BYTES].into(),
+            })
         };
         let entries: Outcome<Vec<_>> = (first..first + ENTRIES_A_BATCH).map(entry).collect();
         let next = marker.map_or(Marker::new(1), Marker::next);

@@ -10,6 +10,7 @@ mod commits;
 mod read;
 mod slices;
 
+mod collapse;
 mod parking;
 mod retention;
 
@@ -18,6 +19,7 @@ mod leases;
 mod members;
 mod shards;
 mod statuses;
+mod subscriptions;
 
 pub mod model;
 
@@ -83,7 +85,7 @@ pub fn log() -> Vec<Case> {
 /// What an [`Inbox`](crate::Inbox) promises.
 #[must_use]
 pub fn inbox() -> Vec<Case> {
-    [parking::CASES, retention::CASES].concat()
+    [parking::CASES, retention::CASES, collapse::CASES].concat()
 }
 
 /// What [`Members`](crate::Members) promise.
@@ -114,6 +116,12 @@ pub fn shards() -> Vec<Case> {
 #[must_use]
 pub fn leases() -> Vec<Case> {
     leases::CASES.to_vec()
+}
+
+/// What [`Subscriptions`](crate::Subscriptions) promise.
+#[must_use]
+pub fn subscriptions() -> Vec<Case> {
+    subscriptions::CASES.to_vec()
 }
 
 /// Runs each case on fresh stores.

@@ -1,7 +1,8 @@
 //! The inbox: what is parked for a user who is away or slow, until it is acknowledged.
 //!
 //! A cache of the log. Entries have the offset of their record, so parking twice is harmless. What the quota or the time
-//! to live takes away leaves a gap behind that the user is told of. Every park names the marker it expects, so that
+//! to live takes away leaves a gap behind that the user is told of; what a newer entry of the same collapse key replaces leaves
+//! none, as the newer one says it all. Every park names the marker it expects, so that
 //! nothing is parked onto an inbox that was wiped or went back in time.
 
 #[cfg(feature = "embedded")]
@@ -16,7 +17,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use peal_proto::frame::GapReason;
-use peal_proto::{Offset, Partition, Position, Timestamp, UserId};
+use peal_proto::limits::TTL_SECONDS_MAX;
+use peal_proto::{CollapseKey, Offset, Partition, Position, Timestamp, UserId};
 
 use crate::StoreError;
 
@@ -33,7 +35,8 @@ pub struct Retention {
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { notifications_max: 1_000, bytes_max: 1024 * 1024, ttl: Duration::from_secs(7 * 24 * 3600) }
+        let ttl = Duration::from_secs(u64::from(TTL_SECONDS_MAX));
+        Self { notifications_max: 1_000, bytes_max: 1024 * 1024, ttl }
     }
 }
 
@@ -71,6 +74,8 @@ pub struct Entry {
     pub offset: Offset,
     /// When it is no longer worth delivering; the inbox's own time to live applies as well.
     pub expires: Option<Timestamp>,
+    /// It replaces the entry of this key that its user has, unless that one is newer or has expired.
+    pub collapse: Option<CollapseKey>,
     /// The record's value.
     pub value: Bytes,
 }
@@ -121,6 +126,8 @@ pub enum Item {
     Notification {
         /// Its record's offset.
         offset: Offset,
+        /// How many older ones of its collapse key it stands for.
+        replaced: u32,
         /// Its record's value.
         value: Bytes,
     },
@@ -150,6 +157,15 @@ pub trait Inbox: Send + Sync + 'static {
         entries: Vec<Entry>,
         now: Timestamp,
     ) -> Result<Parked, StoreError>;
+
+    /// For each user and key the entry that the next one of that key would replace: its offset and value. In the order of the
+    /// keys.
+    async fn of_keys(
+        &self,
+        partition: Partition,
+        keys: Vec<(UserId, CollapseKey)>,
+        now: Timestamp,
+    ) -> Result<Vec<Option<(Offset, Bytes)>>, StoreError>;
 
     /// One page for each request, in the order of the requests. Expired entries are not given but make a gap.
     async fn pages(

@@ -1,7 +1,8 @@
 //! The stores of the cluster, each behind a narrow trait.
 //!
 //! In the order of the data: events and notifications go through the [`log`], a community's [`members`] say for whom, an
-//! event's [`status`] says how far it is, the [`inbox`] keeps what its user was not there for, [`shards`] says which
+//! event's [`status`] says how far it is, the [`inbox`] keeps what its user was not there for, [`subscriptions`] say where
+//! who is away is pushed to, [`shards`] says which
 //! node owns whom, and [`leases`] which process reads a partition. Where the members are a table of another program, its changes
 //! are read from a [`table`]. The log is the truth; everything else can be made again from it or belongs to somebody else.
 //!
@@ -13,6 +14,7 @@ pub mod members;
 pub mod status;
 
 pub mod inbox;
+pub mod subscriptions;
 
 pub mod leases;
 pub mod shards;
@@ -44,6 +46,7 @@ pub use log::Log;
 pub use members::Members;
 pub use shards::Shards;
 pub use status::Statuses;
+pub use subscriptions::Subscriptions;
 pub use table::Table;
 
 /// One handle on each store.
@@ -57,6 +60,8 @@ pub struct Stores {
     pub statuses: Arc<dyn Statuses>,
     /// What is parked for users who are away.
     pub inbox: Arc<dyn Inbox>,
+    /// Where users who are away are pushed to.
+    pub subscriptions: Arc<dyn Subscriptions>,
     /// The shard map.
     pub shards: Arc<dyn Shards>,
     /// Which process reads a partition.
@@ -64,7 +69,7 @@ pub struct Stores {
 }
 
 /// What went wrong in a store: one variant a reaction.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// Not now: nothing was done or it is not known; the same call may go through later.
     #[error("the {store} is not available: {reason}")]

@@ -81,3 +81,6 @@ pub const LOCK_TRIES: u32 = 50;
 
 /// The pause between two of these tries.
 pub const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
+/// Subscriptions to Web Push of a user: as many devices as may have a socket, and all of them are pushed to.
+pub const SUBSCRIPTIONS_A_USER_MAX: usize = 8;

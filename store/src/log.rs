@@ -10,10 +10,16 @@ pub mod kafka;
 #[cfg(feature = "simulated")]
 pub(crate) mod simulated;
 
+mod letter;
+
 use async_trait::async_trait;
 use bytes::Bytes;
+use peal_proto::name::{CANARY_HEADER, EXPIRES_HEADER, TRACEPARENT_HEADER};
 use peal_proto::{Generation, Offset, Partition, Position, Timestamp, Topic};
+use serde::Deserialize;
+use serde::de::value::{Error, StrDeserializer};
 
+pub use self::letter::dead_letter;
 use crate::StoreError;
 
 /// What a record carries beside its value.
@@ -25,6 +31,46 @@ pub struct Headers {
     pub traceparent: Option<Bytes>,
     /// It says nothing but that the log is heard; whoever reads it goes on.
     pub canary: bool,
+    /// What else stands there, under other names, in the order given: of a dead letter where it comes from, and what others
+    /// wrote.
+    pub others: Vec<(Box<str>, Bytes)>,
+}
+
+impl Headers {
+    /// All of them by their names, as text for the most part.
+    #[must_use]
+    pub fn fields(&self) -> Vec<(Box<str>, Bytes)> {
+        let Self { expires, traceparent, canary, others } = self;
+        let known = [
+            (EXPIRES_HEADER, expires.map(|at| at.to_string().into())),
+            (TRACEPARENT_HEADER, traceparent.clone()),
+            (CANARY_HEADER, canary.then_some(Bytes::from_static(b"1"))),
+        ];
+        let known = known.into_iter().filter_map(|(name, value)| Some((name.into(), value?)));
+        known.chain(others.iter().cloned()).collect()
+    }
+
+    /// Adds one by its name. What was written there in another way than ours is left out.
+    pub fn add(&mut self, name: &str, value: &[u8]) {
+        match name {
+            EXPIRES_HEADER => self.expires = time(value),
+            TRACEPARENT_HEADER => self.traceparent = Some(Bytes::copy_from_slice(value)),
+            CANARY_HEADER => self.canary = true,
+            _ => self.others.push((name.into(), Bytes::copy_from_slice(value))),
+        }
+    }
+
+    /// The first of this name that is not one of ours, as text.
+    #[must_use]
+    pub fn other(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.others.iter().find(|(other, _)| **other == *name)?;
+        std::str::from_utf8(value).ok()
+    }
+}
+
+fn time(value: &[u8]) -> Option<Timestamp> {
+    let text = std::str::from_utf8(value).ok()?;
+    Timestamp::deserialize(StrDeserializer::<Error>::new(text)).ok()
 }
 
 /// A record to append.
@@ -45,6 +91,8 @@ pub struct NewRecord {
 pub struct Record {
     /// Where it stands. Offsets grow within a partition and may have holes.
     pub offset: Offset,
+    /// When it was written, if the log knows.
+    pub written: Option<Timestamp>,
     /// The user or community; `None` when a foreign producer wrote something else.
     pub key: Option<u64>,
     /// Beside the value.
@@ -162,4 +210,32 @@ pub(crate) fn check_partition(topic: Topic, partition: Partition, of: u32) -> Re
         return Ok(());
     }
     Err(format!("{topic} has no partition {partition} of {partitions}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_known_by_their_names() {
+        let mut headers = Headers::default();
+        for (name, value) in [("expires", "2026-11-22T10:00:00Z"), ("attempt", "2"), ("canary", "1"), ("attempt", "3")]
+        {
+            headers.add(name, value.as_bytes());
+        }
+        assert_eq!(headers.expires, Some(Timestamp::from_millis(1_795_341_600_000)));
+        assert_eq!((headers.canary, headers.other("attempt"), headers.other("canary")), (true, Some("2"), None));
+        let mut again = Headers::default();
+        for (name, value) in headers.fields() {
+            again.add(&name, &value);
+        }
+        assert_eq!(again, headers);
+    }
+
+    #[test]
+    fn a_time_that_cannot_be_read_is_left_out() {
+        let mut headers = Headers::default();
+        headers.add("expires", b"soon");
+        assert_eq!(headers, Headers::default());
+    }
 }

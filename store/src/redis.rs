@@ -33,6 +33,7 @@ use crate::log::Log;
 use crate::members::redis::{Known, RedisMembers};
 use crate::shards::redis::RedisShards;
 use crate::status::redis::RedisStatuses;
+use crate::subscriptions::redis::RedisSubscriptions;
 use crate::{StoreError, Stores};
 
 pub use crate::members::redis::{InvalidPattern, MembersPattern};
@@ -126,6 +127,7 @@ impl Redis {
                 self.settings.retention.ttl,
             )),
             inbox: Arc::new(RedisInbox::new(self.connection("inbox"), log.generation(), self.settings.retention)),
+            subscriptions: Arc::new(RedisSubscriptions::new(self.connection("store of subscriptions"))),
             shards: Arc::new(RedisShards::new(self.connection("shard map"), self.push.watch())),
             leases: Arc::new(RedisLeases::new(self.connection("store of leases"))),
             log,

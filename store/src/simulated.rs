@@ -16,7 +16,7 @@ pub use gate::Outage;
 pub(crate) use gate::{Fate, Handle};
 
 use crate::inbox::Retention;
-use crate::{Stores, inbox, leases, log, members, shards, status};
+use crate::{Stores, inbox, leases, log, members, shards, status, subscriptions};
 
 /// One of the stores, to order a fault for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,6 +59,7 @@ pub struct Simulation {
     members: Handle<members::simulated::Model>,
     statuses: Handle<status::simulated::Model>,
     inbox: Handle<inbox::simulated::Model>,
+    subscriptions: Arc<subscriptions::simulated::Model>,
     shards: Handle<shards::simulated::Model>,
     leases: Handle<leases::simulated::Model>,
 }
@@ -75,6 +76,7 @@ impl Simulation {
             members: Handle::new(Store::Members, seed, members::simulated::Model::new(seed)),
             statuses: Handle::new(Store::Statuses, seed, status::simulated::Model::default()),
             inbox: Handle::new(Store::Inbox, seed, inbox::simulated::Model::new(retention)),
+            subscriptions: Arc::default(),
             shards: Handle::new(Store::Shards, seed, shards::simulated::Model::default()),
             leases: Handle::new(Store::Leases, seed, leases::simulated::Model::default()),
         }
@@ -88,6 +90,7 @@ impl Simulation {
             members: Arc::new(self.members.clone()),
             statuses: Arc::new(self.statuses.clone()),
             inbox: Arc::new(self.inbox.clone()),
+            subscriptions: Arc::<subscriptions::simulated::Model>::clone(&self.subscriptions),
             shards: Arc::new(self.shards.clone()),
             leases: Arc::new(self.leases.clone()),
         }

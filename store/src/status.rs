@@ -15,6 +15,7 @@ mod watching;
 use async_trait::async_trait;
 use bytes::Bytes;
 use peal_proto::{Audience, EventId, Kind, Offset, Partition, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::watching::Changes;
@@ -25,7 +26,7 @@ pub(crate) use self::watching::Watching;
 use crate::StoreError;
 
 /// How far an event is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// In the events log.
@@ -41,7 +42,7 @@ pub enum State {
 }
 
 /// How far an event is, as the fan-out says it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
     /// The event.
     pub event: EventId,
@@ -63,8 +64,8 @@ pub struct Status {
 }
 
 /// What became of an event, as `GET /v1/events/{id}` answers it. Once published, `members = published`, and once settled,
-/// `published = delivered + parked + expired + failed`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// `published = delivered + parked + expired + replaced + failed`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Account {
     /// How far it is.
     #[serde(flatten)]
@@ -75,6 +76,9 @@ pub struct Account {
     pub parked: u64,
     /// How many expired before they were delivered.
     pub expired: u64,
+    /// How many went from an inbox because a newer one of their collapse key took their place.
+    #[serde(default)]
+    pub replaced: u64,
     /// How many could not be processed.
     pub failed: u64,
 }

@@ -58,8 +58,14 @@ async fn the_inbox_keeps_its_promises() {
 }
 
 #[tokio::test]
-async fn members_statuses_shards_and_leases_keep_their_promises() {
-    let cases = [conformance::members(), conformance::statuses(), conformance::shards(), conformance::leases()];
+async fn members_statuses_subscriptions_shards_and_leases_keep_their_promises() {
+    let cases = [
+        conformance::members(),
+        conformance::statuses(),
+        conformance::subscriptions(),
+        conformance::shards(),
+        conformance::leases(),
+    ];
     conformance::hold(&Fresh, cases.concat()).await;
 }
 

@@ -146,16 +146,20 @@ async fn a_log_that_was_not_made_is_refused_naming_the_topic() {
 }
 
 #[tokio::test]
-async fn making_a_log_again_changes_nothing_and_a_lost_topic_changes_the_generation() {
+async fn making_a_log_again_changes_nothing_and_a_lost_topic_changes_the_generation_if_cursors_are_about_it() {
     let (settings, log) = made(2).await;
     let again = kafka::create_topics(settings.clone(), Storage::default()).await.unwrap();
     assert_eq!(again, (2, log.generation()));
     let admin: AdminClient<DefaultClientContext> =
         ClientConfig::new().set("bootstrap.servers", &settings.brokers).create().unwrap();
-    let lost = format!("{}{}", settings.prefix, Topic::Notifications);
-    admin.delete_topics(&[&lost], &AdminOptions::new()).await.unwrap();
-    assert!(matches!(refusal(settings.clone()).await, OpenError::Missing { .. }));
-    let (_, other) = kafka::create_topics(settings.clone(), Storage::default()).await.unwrap();
+    let made_again = async |topic: Topic| {
+        let lost = format!("{}{topic}", settings.prefix);
+        admin.delete_topics(&[&lost], &AdminOptions::new()).await.unwrap();
+        assert!(matches!(refusal(settings.clone()).await, OpenError::Missing { .. }));
+        kafka::create_topics(settings.clone(), Storage::default()).await.unwrap().1
+    };
+    assert_eq!(made_again(Topic::Offline).await, log.generation());
+    let other = made_again(Topic::Notifications).await;
     assert!(other > log.generation(), "{other} after {}", log.generation());
     delete(&settings).await;
 }

@@ -49,12 +49,13 @@ async fn the_inbox_keeps_its_promises() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn members_statuses_shards_and_leases_keep_their_promises() {
+async fn members_statuses_subscriptions_shards_and_leases_keep_their_promises() {
     let cases = || {
         [
             conformance::members(),
             conformance::following(),
             conformance::statuses(),
+            conformance::subscriptions(),
             conformance::shards(),
             conformance::leases(),
         ]
@@ -132,7 +133,7 @@ async fn a_wiped_inbox_has_no_marker_and_a_rewound_one_an_older() {
     let simulation = simulation();
     let (inbox, partition) = (simulation.stores().inbox, Partition::new(0));
     let user = UserId::new(4).unwrap();
-    let entry = |offset| Entry { user, offset: Offset::new(offset), expires: None, value: "v".into() };
+    let entry = |offset| Entry { user, offset: Offset::new(offset), expires: None, collapse: None, value: "v".into() };
     let now = peal_proto::Timestamp::from_millis(1_795_341_600_000);
     let next = |expected: Option<Marker>| expected.map_or(Marker::new(1), Marker::next);
     let park = |expected, offset| inbox.park(partition, expected, next(expected), vec![entry(offset)], now);

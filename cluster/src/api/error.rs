@@ -85,7 +85,7 @@ impl Refusal {
     /// Whether the same request would be refused again.
     #[must_use]
     pub fn is_final(&self) -> bool {
-        matches!(self.status, 400 | 401 | 403 | 404 | 405 | 413 | 415)
+        matches!(self.status, 400 | 401 | 403 | 404 | 405 | 409 | 413 | 415)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is sent to the publisher, and what it answers.
 
-use peal_proto::{DeadLetter, EventId, Kind, LetterId, NodeId, Offset, Partition, UserId};
+use peal_proto::{CollapseKey, DeadLetter, EventId, Kind, LetterId, NodeId, Offset, Partition, TimeToLive, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -17,6 +17,12 @@ pub struct Join<'a> {
     pub data: Option<&'a RawValue>,
     /// Whether the joiner is told as well.
     pub notify_self: bool,
+    /// How long it is worth telling, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<TimeToLive>,
+    /// What it replaces where it waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub collapse: Option<&'a CollapseKey>,
 }
 
 /// Any other event to post.
@@ -30,6 +36,12 @@ pub struct Post<'a> {
     /// A JSON object that every member gets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<&'a RawValue>,
+    /// How long it is worth telling, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<TimeToLive>,
+    /// What it replaces where it waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub collapse: Option<&'a CollapseKey>,
 }
 
 /// What became of an item of a batch.
@@ -99,8 +111,12 @@ pub struct Letters {
 pub struct ListedLetter {
     /// Its id.
     pub letter: LetterId,
+    /// Whether it was replayed, as far as that is known.
+    pub replayed: bool,
     /// What is wrong.
     pub reason: String,
+    /// Which attempt at its record this was.
+    pub attempt: u32,
     /// Where its record stands.
     pub topic: String,
     /// In which partition.
@@ -118,6 +134,8 @@ pub struct ListedLetter {
 pub struct ShownLetter {
     /// Its id.
     pub letter: LetterId,
+    /// Whether it was replayed, as far as that is known.
+    pub replayed: bool,
     /// What it says.
     #[serde(flatten)]
     pub content: DeadLetter,

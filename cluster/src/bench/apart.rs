@@ -39,10 +39,10 @@ pub(super) struct Apart {
     programs: PathBuf,
     kafka: KafkaArgs,
     nodes: Vec<Part>,
-    _publisher: Part,
+    publisher: Part,
 }
 
-/// What reads the same records as a node, writes them to plain sockets and does nothing else.
+/// The least there can be in place of nodes or a publisher.
 pub(super) struct Floor {
     process: Part,
     words: Lines<BufReader<ChildStdout>>,
@@ -75,22 +75,37 @@ pub(super) async fn start(services: &Services) -> Result<Site, Failure> {
         timeout(READY_TIMEOUT, ready(port)).await.map_err(|_| io::Error::other(format!("port {port} is not ready")))?;
     }
     let id = publisher.id().ok_or_else(|| io::Error::other("the publisher ended early"))?;
-    let apart = Apart { programs, kafka, nodes, _publisher: publisher };
+    let apart = Apart { programs, kafka, nodes, publisher };
     Ok(Site::of(Api::new(BaseUrl::of_port(port)), urls, &observed, id, Running::Apart(apart)))
 }
 
 impl Apart {
-    /// Ends the nodes, and has the least there can be in their place, for so many sockets and frames of so many bytes.
+    /// Ends the nodes, and has in their place what reads the same records and writes them to plain sockets, for so many sockets
+    /// and frames of so many bytes.
     pub(super) async fn replace_nodes(&mut self, sockets: u32, frame_bytes: usize) -> io::Result<Floor> {
         for mut node in self.nodes.drain(..) {
             node.kill().await?;
         }
-        let topic = format!("{}{}", self.kafka.prefix, Topic::Notifications);
-        let mut command = Command::new(self.programs.join("examples/kafka_floor"));
-        command.args([&self.kafka.brokers, &topic, &sockets.to_string(), &frame_bytes.to_string()]);
+        let words = [self.topic(Topic::Notifications), sockets.to_string(), frame_bytes.to_string()];
+        self.floor("kafka_floor", &words).await
+    }
+
+    /// Ends the publisher, and has a bare handler around a bare producer in its place.
+    pub(super) async fn replace_publisher(&mut self) -> io::Result<Floor> {
+        self.publisher.kill().await?;
+        self.floor("publisher_floor", &[self.topic(Topic::Events), self.topic(Topic::Notifications)]).await
+    }
+
+    fn topic(&self, topic: Topic) -> String {
+        format!("{}{topic}", self.kafka.prefix)
+    }
+
+    async fn floor(&self, example: &str, words: &[String]) -> io::Result<Floor> {
+        let mut command = Command::new(self.programs.join("examples").join(example));
+        command.arg(&self.kafka.brokers).args(words);
         let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
         let (id, stdout) = (process.id(), process.stdout.take());
-        let (id, stdout) = id.zip(stdout).ok_or_else(|| io::Error::other("kafka_floor ended early"))?;
+        let (id, stdout) = id.zip(stdout).ok_or_else(ended)?;
         let mut words = BufReader::new(stdout).lines();
         let port = word(&mut words).await?.parse().map_err(io::Error::other)?;
         Ok(Floor { process, words, port, observed: Observed::new(&[id]) })
@@ -109,7 +124,11 @@ impl Floor {
 }
 
 async fn word(words: &mut Lines<BufReader<ChildStdout>>) -> io::Result<String> {
-    timeout(READY_TIMEOUT, words.next_line()).await??.ok_or_else(|| io::Error::other("kafka_floor ended early"))
+    timeout(READY_TIMEOUT, words.next_line()).await??.ok_or_else(ended)
+}
+
+fn ended() -> io::Error {
+    io::Error::other("the floor ended early")
 }
 
 async fn ready(port: u16) {

@@ -103,16 +103,16 @@ pub(super) async fn measure(site: &Site, rate: u32, seconds: u32, services: bool
     Ok(minute)
 }
 
-async fn join(api: &Api, community: u64, user: u64) -> Result<EventId, ApiError> {
+pub(super) async fn join(api: &Api, community: u64, user: u64) -> Result<EventId, ApiError> {
     let unusable =
         |error: &dyn std::error::Error| ApiError::Foreign { url: api.base().clone(), what: error.to_string() };
     let community = CommunityId::new(community).map_err(|error| unusable(&error))?;
     let user = UserId::new(user).map_err(|error| unusable(&error))?;
-    api.join(community, &Join { user, event: None, data: None, notify_self: true }).await
+    api.join(community, &Join { user, event: None, data: None, notify_self: true, ttl: None, collapse: None }).await
 }
 
 /// How long it takes until everybody was told of an event, if not too long.
-async fn told(api: &Api, event: &EventId, clock: &Clock) -> Result<Option<Duration>, Failure> {
+pub(super) async fn told(api: &Api, event: &EventId, clock: &Clock) -> Result<Option<Duration>, Failure> {
     let began = clock.uptime();
     loop {
         let span = clock.uptime() - began;

@@ -83,13 +83,17 @@ fn community(number: u64) -> io::Result<CommunityId> {
     CommunityId::new(number).map_err(io::Error::other)
 }
 
+pub(super) async fn become_members(api: &Api, community: CommunityId, users: Range<u32>) -> Result<(), Failure> {
+    let users: Vec<UserId> = users.filter_map(|user| UserId::new(user.into()).ok()).collect();
+    for page in users.chunks(MEMBERS_PAGE_MAX) {
+        api.change(community, &Change { add: page.to_vec(), ..Change::default() }).await?;
+    }
+    Ok(())
+}
+
 impl Subject {
     async fn become_members(&self, community: CommunityId, users: Range<u32>) -> Result<(), Failure> {
-        let users: Vec<UserId> = users.filter_map(|user| UserId::new(user.into()).ok()).collect();
-        for page in users.chunks(MEMBERS_PAGE_MAX) {
-            self.site.api.change(community, &Change { add: page.to_vec(), ..Change::default() }).await?;
-        }
-        Ok(())
+        become_members(&self.site.api, community, users).await
     }
 
     /// Everybody is in one of them.
@@ -222,5 +226,5 @@ impl Subject {
 
 async fn post(api: &Api, community: CommunityId, event: Option<&EventId>) -> Result<(), ApiError> {
     let kind = Kind::joined();
-    api.post(community, &Post { kind: &kind, event, data: None }).await.map(drop)
+    api.post(community, &Post { kind: &kind, event, data: None, ttl: None, collapse: None }).await.map(drop)
 }

@@ -106,8 +106,8 @@ impl Conversation<'_, '_> {
                 return Ok(());
             }
             NodeFrame::Gap { from, to, reason } => (to, Happening::Gap { from, to, reason }),
-            NodeFrame::Notification { cursor, notification } => {
-                (cursor, Happening::Notification { cursor, notification })
+            NodeFrame::Notification { cursor, replaced, notification } => {
+                (cursor, Happening::Notification { cursor, replaced, notification })
             }
             NodeFrame::Hello(_) => return Err(Closed::breach("a second hello").into()),
         };

@@ -38,6 +38,10 @@ pub struct Bench {
     #[cfg(feature = "services")]
     #[arg(long)]
     pub services: bool,
+    /// Measure what its publisher costs: joins, a large event and a batch, beside a bare handler around librdkafka
+    #[cfg(feature = "services")]
+    #[arg(long, requires = "services", conflicts_with = "joins")]
+    pub publisher: bool,
     /// Where these are; the Redis should be empty.
     #[cfg(feature = "services")]
     #[command(flatten)]

@@ -39,8 +39,8 @@ Examples:
 
 const REPLAY_ABOUT: &str = "\
 Appends records again, as they were, to the topic and partition they came from. Do away with the reason first, for example by \
-an update: a record that still can't be processed becomes another dead letter. Letters stay where they are, so --all replays \
-those again that were replayed before.
+an update: a record that still can't be processed becomes another dead letter, whose attempt is one higher. Letters stay where \
+they are; those that were replayed say so, and are replayed once more only with --again.
 
 To replay an event twice is harmless: it is told once, for as long as its id is known (a day at least). A notification is told \
 each time.";
@@ -106,7 +106,10 @@ pub struct Replay {
     /// The ids, as `list` printed them
     #[arg(value_name = "ID", required_unless_present = "all")]
     pub letters: Vec<LetterId>,
-    /// Replay every letter that there is when the command starts
+    /// Replay every letter that there is when the command starts, and was not replayed
     #[arg(long, conflicts_with = "letters")]
     pub all: bool,
+    /// Replay once more what was replayed before
+    #[arg(long)]
+    pub again: bool,
 }

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use clap::Args;
-use peal_proto::{CommunityId, EventId, Kind, UserId};
+use peal_proto::{CollapseKey, CommunityId, EventId, Kind, TimeToLive, UserId};
 use serde_json::value::RawValue;
 
 use super::Which;
@@ -25,12 +25,14 @@ will reach everybody.";
 const POST_AFTER: &str = "\
 Examples:
   peal post 7 community.posted '{\"text\":\"hi\"}'
-  peal post 7 rehearsal.moved '{\"to\":\"Thursday\"}' --event moved-1        may be repeated: it is told once";
+  peal post 7 rehearsal.moved '{\"to\":\"Thursday\"}' --event moved-1        may be repeated: it is told once
+  peal post 7 rehearsal.begins --ttl 3600        who comes back later is told of a gap
+  peal post 7 members.count '{\"members\":17}' --collapse count.7        who comes back is told the newest";
 
 pub(super) const EVENT_ABOUT: &str = "\
 Shows how far an event is: accepted (it is durable), expanding (members are being told), published (the notification of every \
 member is in the log), settled (each is delivered, parked or gone), or failed (it is a dead letter); and how many were acknowledged, wait in an inbox, have \
-expired or failed. Events are known for at least a day, and for as long as anything is parked of them.";
+expired, were replaced by a newer one of their collapse key, or failed. Events are known for at least a day, and for as long as anything is parked of them.";
 
 const EVENT_AFTER: &str = "\
 Examples:
@@ -55,6 +57,8 @@ pub struct Join {
     #[arg(long)]
     pub no_notify_self: bool,
     #[command(flatten)]
+    pub(crate) keep: Keep,
+    #[command(flatten)]
     pub(crate) which: Which,
 }
 
@@ -73,7 +77,24 @@ pub struct Post {
     #[arg(long, value_name = "ID")]
     pub event: Option<EventId>,
     #[command(flatten)]
+    pub(crate) keep: Keep,
+    #[command(flatten)]
     pub(crate) which: Which,
+}
+
+/// What is kept of it for those who are away.
+#[derive(Debug, Args)]
+pub struct Keep {
+    /// For how many seconds it is worth telling, up to 604800 (7 days)
+    #[arg(long, value_name = "SECONDS", value_parser = ttl)]
+    pub ttl: Option<TimeToLive>,
+    /// Where one of the same key waits for a member who is away, this one takes its place; 1 to 64 of A-Z a-z 0-9 . _ ~ -
+    #[arg(long, value_name = "KEY")]
+    pub collapse: Option<CollapseKey>,
+}
+
+fn ttl(text: &str) -> Result<TimeToLive, Box<dyn std::error::Error + Send + Sync>> {
+    Ok(TimeToLive::new(text.parse()?)?)
 }
 
 /// Show how far an event is

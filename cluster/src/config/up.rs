@@ -2,14 +2,15 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use peal_proto::ShardMap;
 use peal_proto::limits::PARTITIONS_DEFAULT;
-use peal_publisher::AdmissionSettings;
+use peal_publisher::{AdmissionSettings, PushSettings};
 use peal_serve::telemetry::LogFormat;
 
-use crate::limits::NODES_MAX;
+use crate::limits::{NODES_MAX, PUSH_AFTER_DEFAULT};
 
 pub(super) const ABOUT: &str = "\
 Runs a whole cluster in this process, with nothing beside it: a publisher, which takes events in and serves a page that \
@@ -25,6 +26,8 @@ Examples:
   peal up --nodes 6 --port 8000 --data /var/lib/peal
   peal up --listen 0.0.0.0 --advertise peal.example    reachable from other machines
   peal up --port 0                                     any free ports; stdout says which
+  PEAL_PUSH_WEBHOOK_SECRET=whsec_… peal up --push-webhook http://127.0.0.1:8000/ --push-after 10s
+                                                       posts what users who are away were not told
 
 The number of nodes may change from one run to the next, and users move with it; it has to divide the number of \
 partitions. That number is chosen when a data directory is made and never changes: 120 has sixteen divisors.";
@@ -56,6 +59,12 @@ pub struct Up {
     /// How many events a second are let in.
     #[command(flatten)]
     pub admission: AdmissionSettings,
+    /// To where users who are away are pushed to.
+    #[command(flatten)]
+    pub push: PushSettings,
+    /// How long what was parked waits for its user before it is pushed [default: 1m, where there is somewhere to push to]
+    #[arg(long, env = "PEAL_PUSH_AFTER", value_name = "DURATION", help_heading = "Push")]
+    pub push_after: Option<humantime::Duration>,
     /// What is logged to stderr: off, error, warn, info, debug or trace, or a list such as warn,peal_node=debug
     #[arg(long, env = "PEAL_LOG", default_value = "warn", value_name = "FILTER")]
     pub log: String,
@@ -81,6 +90,12 @@ impl Up {
         if self.port == 0 { 0 } else { self.port.saturating_add(index) }
     }
 
+    /// How long what was parked waits for its user; `None` when nothing is pushed.
+    #[must_use]
+    pub fn push_after(&self) -> Option<Duration> {
+        self.push.is_on().then(|| self.push_after.map_or(PUSH_AFTER_DEFAULT, Into::into))
+    }
+
     /// Everything that makes no sense.
     pub(super) fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
@@ -91,6 +106,9 @@ impl Up {
         }
         if u32::from(self.port) + self.nodes.min(NODES_MAX) > u32::from(u16::MAX) {
             faults.push(format!("--port {}: there are no {} ports behind it", self.port, self.nodes));
+        }
+        if self.push_after.is_some_and(|after| after.as_millis() < 1_000) {
+            faults.push("--push-after: at least a second, or whoever reconnects is pushed to".to_owned());
         }
         if self.listen.is_unspecified() && self.advertise.is_none() {
             let listen = self.listen;
@@ -119,7 +137,7 @@ mod tests {
     fn up(arguments: &[&str]) -> Up {
         let words = ["peal", "up"].iter().chain(arguments);
         let Command::Up(up) = Peal::try_parse_from(words).unwrap().command else { panic!("not up") };
-        up
+        *up
     }
 
     #[test]

@@ -33,17 +33,21 @@ struct Shown<'a> {
     data: &'a RawValue,
 }
 
-/// `2026-11-22 10:00:00Z  community.posted  in 7  {"text":"hi"}  3.1072`.
-pub(super) fn notification(style: Style, cursor: Cursor, notification: &RawValue) -> String {
+/// `2026-11-22 10:00:00Z  community.posted  in 7  {"text":"hi"}  3.1072`, with `(and 16 before it)` where it took their place.
+pub(super) fn notification(style: Style, cursor: Cursor, replaced: u32, notification: &RawValue) -> String {
     let text = notification.get();
     let shown = match style {
         Style::Json => {
-            return printable(&format!(r#"{{"type":"notification","cursor":"{cursor}","notification":{text}}}"#));
+            let replaced = if replaced == 0 { String::new() } else { format!(r#""replaced":{replaced},"#) };
+            return printable(&format!(
+                r#"{{"type":"notification","cursor":"{cursor}",{replaced}"notification":{text}}}"#
+            ));
         }
         Style::Plain | Style::Colour => serde_json::from_str::<Shown<'_>>(text),
     };
     let Ok(Shown { kind, community, at, data }) = shown else { return printable(&format!("{text}  {cursor}")) };
     let (at, kind, data) = (seconds(&at), printable(&kind), printable(data.get()));
+    let data = if replaced == 0 { data } else { format!("{data}  (and {replaced} before it)") };
     match style {
         Style::Colour => format!("{DIM}{at}{RESET}  {BOLD}{kind}{RESET}  in {community}  {data}  {DIM}{cursor}{RESET}"),
         Style::Plain | Style::Json => format!("{at}  {kind}  in {community}  {data}  {cursor}"),
@@ -53,7 +57,7 @@ pub(super) fn notification(style: Style, cursor: Cursor, notification: &RawValue
 /// What the cluster could not keep.
 pub(super) fn gap(style: Style, from: Cursor, to: Cursor, reason: GapReason) -> String {
     let why = match reason {
-        GapReason::Expired => "it was kept for as long as the cluster keeps things",
+        GapReason::Expired => "its time was over",
         GapReason::Quota => "it was more than the cluster keeps for one user",
         GapReason::Generation => "the cluster has another log than the one this cursor is of",
     };
@@ -87,7 +91,7 @@ mod tests {
         let record = format!(
             r#"{{"id":"e:42","event":"e","kind":"community.posted","community":7,"at":"2026-11-22T10:00:00.000Z","data":{data}}}"#
         );
-        notification(style, "3.1072".parse().unwrap(), &raw(&record))
+        notification(style, "3.1072".parse().unwrap(), 0, &raw(&record))
     }
 
     #[test]
@@ -114,7 +118,15 @@ mod tests {
     }
 
     #[test]
+    fn it_is_said_how_many_others_a_notification_stands_for() {
+        let record = raw(r#"{"kind":"count","community":7,"at":"2026-11-22T10:00:00.000Z","data":{}}"#);
+        let shown = |style| notification(style, "3.17".parse().unwrap(), 16, &record);
+        assert_eq!(shown(Style::Plain), "2026-11-22 10:00:00Z  count  in 7  {}  (and 16 before it)  3.17");
+        assert!(shown(Style::Json).contains(r#""cursor":"3.17","replaced":16,"notification""#));
+    }
+
+    #[test]
     fn a_record_of_another_shape_is_shown_as_it_is() {
-        assert_eq!(notification(Style::Plain, "3.1".parse().unwrap(), &raw("[1]")), "[1]  3.1");
+        assert_eq!(notification(Style::Plain, "3.1".parse().unwrap(), 0, &raw("[1]")), "[1]  3.1");
     }
 }

@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
 use peal_proto::shard::InvalidShardMap;
+use peal_publisher::PushFault;
 use peal_serve::shard_map::AgreeError;
 use peal_serve::telemetry::InvalidFilter;
 use peal_store::StoreError;
@@ -43,6 +44,9 @@ pub enum Fault {
     /// The shard map can't be read or written.
     #[error("the shard map can't be kept")]
     Shards(#[source] StoreError),
+    /// Pushes can't be as they are asked for.
+    #[error(transparent)]
+    Push(#[from] PushFault),
     /// The announcement can't be printed.
     #[error("stdout can't be written")]
     Output(#[source] io::Error),

@@ -242,7 +242,7 @@ impl Flaky {
                 *mine = (*mine).max(Some(to));
                 Some(to)
             }
-            NodeFrame::Notification { cursor, notification } => {
+            NodeFrame::Notification { cursor, notification, .. } => {
                 if mine.is_some_and(|seen| cursor <= seen) {
                     socket.repeats += 1;
                 } else {

@@ -21,7 +21,7 @@ pub(crate) async fn reads(api: Api, oracle: &Oracle, user: UserId, at_most: Dura
     let mut handler = |happening: Happening<'_>| {
         match happening {
             Happening::Open { .. } => socket.connections += 1,
-            Happening::Notification { cursor, notification } => {
+            Happening::Notification { cursor, notification, .. } => {
                 let Notification { event } = serde_json::from_str(notification.get())?;
                 socket.seen.push((cursor, event));
                 if socket.seen.len() == owed {

@@ -11,6 +11,8 @@ mod flaky;
 mod latecomer;
 mod parts;
 mod reading;
+#[path = "../real/mod.rs"]
+mod real;
 mod rows;
 mod silent;
 mod table;

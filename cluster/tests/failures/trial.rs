@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use crate::parts::kafka::Kafka;
 use crate::parts::redis::Redis;
 use crate::parts::site::{Peaks, Place, Site};
-use crate::parts::until;
+use crate::real::until;
 use crate::witness::accounts;
 use crate::witness::audience::Audience;
 use crate::witness::oracle::{Oracle, Socket, Verdict};
@@ -246,7 +246,7 @@ impl Trial {
         }
         sockets.extend(others);
         if self.keeps_accounts {
-            self.held.push(accounts::hold(&self.site.api, &sockets).await);
+            self.held.push(accounts::hold(&self.site.api, &self.oracle, &sockets).await);
         }
         let verdict = self.oracle.judge(&sockets);
         Outcome { verdict, back: self.back, peaks: self.site.peaks(), held: self.held }

@@ -74,5 +74,5 @@ async fn course() {
     let verdict = oracle.judge(&sockets);
     println!("{KILLS} kills, {STOPS} stops: {verdict}");
     assert!(verdict.is_clean(), "{verdict}");
-    println!("{}", accounts::hold(&poster.api, &sockets).await);
+    println!("{}", accounts::hold(&poster.api, &oracle, &sockets).await);
 }

@@ -51,6 +51,7 @@ pub(crate) type Tally = BTreeMap<&'static str, u64>;
 pub(crate) struct Post {
     pub(crate) audience: Audience,
     pub(crate) join: Option<Join>,
+    pub(crate) keep: Keep,
     /// When it was sent first.
     pub(crate) sent: Duration,
     /// When it was answered that it is durable; until then it may be there or not.
@@ -59,6 +60,26 @@ pub(crate) struct Post {
     pub(crate) behind: Option<EventId>,
     /// When it was seen to be published, and what was said of it then.
     pub(crate) published: Option<Published>,
+}
+
+/// What is kept of an event for those who are away.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Keep {
+    /// Seconds for which it is worth telling.
+    pub(crate) ttl: Option<u64>,
+    /// It replaces older ones of this key.
+    pub(crate) collapse: Option<&'static str>,
+}
+
+impl Keep {
+    pub(crate) fn write(self, body: &mut serde_json::Value) {
+        if let Some(ttl) = self.ttl {
+            body["ttl"] = ttl.into();
+        }
+        if let Some(key) = self.collapse {
+            body["collapse"] = key.into();
+        }
+    }
 }
 
 /// Who joined.

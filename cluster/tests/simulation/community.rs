@@ -14,7 +14,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::sleep;
 
 pub(crate) use self::batch::{Batch, Form, Item};
-use crate::book::{Book, Change, Join, Post, Published};
+use crate::book::{Book, Change, Join, Keep, Post, Published};
 use crate::wire::{Answer, now, request};
 
 /// Where it finds the publisher.
@@ -42,6 +42,7 @@ pub(crate) enum Errand {
         event: EventId,
         /// Bytes of padding in its data.
         bytes: usize,
+        keep: Keep,
         /// How often it is sent at most.
         attempts_max: u32,
     },
@@ -99,10 +100,13 @@ impl Desk {
 
     async fn run(&self, errand: Errand) {
         match errand {
-            Errand::Post { community, event, bytes, attempts_max } => {
-                let body = json!({"event": event, "kind": "community.posted", "data": {"padding": "x".repeat(bytes)}});
+            Errand::Post { community, event, bytes, keep, attempts_max } => {
+                let mut body =
+                    json!({"event": event, "kind": "community.posted", "data": {"padding": "x".repeat(bytes)}});
+                keep.write(&mut body);
                 let path = format!("/v1/communities/{community}/events");
-                self.post(community, &event, None, &path, &body, attempts_max).await;
+                self.note_sent(&event, Audience::Community(community), None, keep, None);
+                self.post(&event, &path, &body, attempts_max).await;
             }
             Errand::Batch(batch) => self.post_batch(&batch).await,
             Errand::Accounts(events) => self.ask_accounts(&events).await,
@@ -110,7 +114,8 @@ impl Desk {
                 let body = json!({"event": event, "user": user, "notify_self": notify_self});
                 let path = format!("/v1/communities/{community}/joins");
                 let join = Some(Join { user, notify_self });
-                self.post(community, &event, join, &path, &body, attempts_max).await;
+                self.note_sent(&event, Audience::Community(community), join, Keep::default(), None);
+                self.post(&event, &path, &body, attempts_max).await;
             }
             Errand::Add { community, users } => {
                 let path = format!("/v1/communities/{community}/members");
@@ -124,16 +129,7 @@ impl Desk {
         }
     }
 
-    async fn post(
-        &self,
-        community: CommunityId,
-        event: &EventId,
-        join: Option<Join>,
-        path: &str,
-        body: &Value,
-        attempts_max: u32,
-    ) {
-        self.note_sent(event, Audience::Community(community), join, None);
+    async fn post(&self, event: &EventId, path: &str, body: &Value, attempts_max: u32) {
         let body = body.to_string();
         for attempt in 0..attempts_max {
             if attempt > 0 {
@@ -158,8 +154,8 @@ impl Desk {
     }
 
     /// Notes an event that is about to be sent, unless it was sent before.
-    fn note_sent(&self, event: &EventId, audience: Audience, join: Option<Join>, behind: Option<EventId>) {
-        let post = || Post { audience, join, sent: now(), accepted: None, behind, published: None };
+    fn note_sent(&self, event: &EventId, audience: Audience, join: Option<Join>, keep: Keep, behind: Option<EventId>) {
+        let post = || Post { audience, join, keep, sent: now(), accepted: None, behind, published: None };
         self.book.open().posts.entry(event.clone()).or_insert_with(post);
     }
 

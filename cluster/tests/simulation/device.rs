@@ -287,7 +287,12 @@ impl Device {
                 self.book.open().sockets[socket].hello = Some((now(), hello.cursor));
                 return;
             }
-            NodeFrame::Notification { cursor, notification } => (cursor, What::Notification(notification.get().into())),
+            NodeFrame::Notification { cursor, replaced, notification } => {
+                if replaced > 0 {
+                    self.book.count("notifications that stand for others");
+                }
+                (cursor, What::Notification(notification.get().into()))
+            }
             NodeFrame::Gap { from, to, reason } => (to, What::Gap { from, reason }),
         };
         let shown = self.cursor.is_none_or(|own| cursor > own);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use peal_proto::{Audience, CommunityId, UserId};
 use peal_store::simulated::{Outage, Store};
 
-use crate::book::Trace;
+use crate::book::{Keep, Trace};
 use crate::cluster::run;
 use crate::community::{Batch, Errand, Form, Item};
 use crate::device::Mode;
@@ -19,7 +19,7 @@ fn hold(name: &str, steps: Vec<(u64, Step)>) {
     let community = CommunityId::new(7).unwrap();
     let post = |name: &str| {
         let event = name.parse().unwrap();
-        Step::Errand(Errand::Post { community, event, bytes: 0, attempts_max: 1_000 })
+        Step::Errand(Errand::Post { community, event, bytes: 0, keep: Keep::default(), attempts_max: 1_000 })
     };
     let mut all =
         vec![(0, Step::Errand(Errand::Add { community, users })), (1_000, post("first")), (9_000, post("last"))];
@@ -33,7 +33,10 @@ fn hold(name: &str, steps: Vec<(u64, Step)>) {
 /// Events for one of the users, of these names.
 fn batch(names: &[&str], again: bool, attempts_max: u32) -> Step {
     let audience = Audience::User(UserId::new(0).unwrap());
-    let items = names.iter().map(|name| Item::Event { audience, event: name.parse().unwrap(), bytes: 0 }).collect();
+    let items = names
+        .iter()
+        .map(|name| Item::Event { audience, event: name.parse().unwrap(), bytes: 0, keep: Keep::default() })
+        .collect();
     let (form, pause) = (Form::Lines, Duration::ZERO);
     Step::Errand(Errand::Batch(Batch { items, form, pieces: 1, pause, again, attempts_max }))
 }

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod batches;
+mod keeping;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use peal_proto::{CommunityId, UserId};
 use peal_store::inbox::Retention;
 use peal_store::simulated::Store;
 
-use crate::book::Trace;
+use crate::book::{Keep, Trace};
 use crate::cluster::run;
 use crate::community::Errand;
 use crate::device::Mode;
@@ -39,7 +40,7 @@ fn schedule(notifications_max: u32) -> Schedule {
     steps.extend((0..3).map(|device| (100, Step::Device { device, mode: Mode::On })));
     for number in 0..40 {
         let event = format!("e{number}").parse().unwrap();
-        let post = Errand::Post { community, event, bytes: 0, attempts_max: 1_000 };
+        let post = Errand::Post { community, event, bytes: 0, keep: Keep::default(), attempts_max: 1_000 };
         steps.push((1_000 + number / 4 * 700, Step::Errand(post)));
     }
     steps.push((500, Step::Delay(Store::Log, Duration::from_millis(30))));

@@ -75,7 +75,9 @@ pub(crate) enum Violation {
     WrongStatus { event: EventId, members: u64, published: u64, recorded: u64 },
     /// The account of an event is not of what became of its records.
     WrongAccount { event: EventId, why: String, account: Option<Box<Account>> },
-    /// A record that no device of its user ever showed, and no gap told of.
+    /// A notification was given to a socket that was opened when its time was over.
+    TooLate { socket: usize, id: String },
+    /// A record that no device of its user ever showed, and no gap told of, and no newer one replaced.
     Lost { id: String, offset: Offset },
     /// A socket passed over a record without a word.
     Skipped { socket: usize, id: String },
@@ -125,6 +127,7 @@ struct Entry {
     event: EventId,
     /// `<event>:<user>`.
     id: String,
+    collapse: Option<&'static str>,
     text: String,
 }
 

@@ -45,6 +45,12 @@ pub(crate) enum Act {
     RepeatReceipts,
     /// Receipts of what is delivered after it was parked are answered as if they were in the log.
     LoseReplayed,
+    /// Receipts of what is replaced are answered as if they were in the log.
+    LoseReplaced,
+    /// Notifications are read without their deadlines.
+    ForgetDeadlines,
+    /// Every entry takes the place of the one that its user has, whatever their collapse keys.
+    ReplaceOthers,
     /// Parts of accounts are answered as if they were changed.
     ForgetParts,
     /// A frame does not reach its client.
@@ -107,7 +113,9 @@ impl Tamperer {
         if device != DEVICE {
             return same;
         }
-        let NodeFrame::Notification { cursor, notification } = NodeFrame::parse(text).unwrap() else { return same };
+        let NodeFrame::Notification { cursor, replaced, notification } = NodeFrame::parse(text).unwrap() else {
+            return same;
+        };
         if let Some(kept) = state.kept.take() {
             return vec![text.to_owned(), kept];
         }
@@ -121,7 +129,10 @@ impl Tamperer {
         }
         if strikes(Act::ForgeFrame) {
             let next = Cursor { position: Position::behind(cursor.position.next()), ..cursor };
-            return vec![text.to_owned(), written(|out| write_notification(out, next, notification.get().as_bytes()))];
+            return vec![
+                text.to_owned(),
+                written(|out| write_notification(out, next, replaced, notification.get().as_bytes())),
+            ];
         }
         if strikes(Act::InventGap) {
             return vec![written(|out| write_gap(out, from.unwrap_or(cursor), cursor, GapReason::Quota))];

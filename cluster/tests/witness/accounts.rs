@@ -13,7 +13,7 @@ use peal_proto::{EventId, UserId};
 use peal_store::status::{Account, State};
 use tokio::time::{sleep, timeout};
 
-use super::oracle::Socket;
+use super::oracle::{Oracle, Socket};
 
 /// Events whose accounts are looked at, evenly spread over all.
 const EVENTS_MAX: usize = 1_000;
@@ -27,15 +27,14 @@ const SETTLED_TIMEOUT: Duration = Duration::from_secs(40);
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Holds the accounts against who has seen what; a sentence of what was found.
-pub(crate) async fn hold(api: &Api, sockets: &[Socket]) -> String {
+pub(crate) async fn hold(api: &Api, oracle: &Oracle, sockets: &[Socket]) -> String {
     let mut seen: BTreeMap<&EventId, BTreeSet<UserId>> = BTreeMap::new();
     for socket in sockets {
         for (_, event) in &socket.seen {
             seen.entry(event).or_default().insert(socket.user);
         }
     }
-    // Written to the notification log by hand, past the publisher: nobody accepted it, so it has no account.
-    seen.retain(|event, _| !event.as_str().starts_with("by-hand-"));
+    seen.retain(|event, _| oracle.has_account(event));
     let step = seen.len().div_ceil(EVENTS_MAX).max(1);
     let sample: Vec<_> = seen.into_iter().step_by(step).collect();
     let accounts = stream::iter(&sample).map(async |(event, seen)| account(api, event, seen.len() as u64).await);
@@ -64,10 +63,10 @@ async fn account(api: &Api, event: &EventId, seen: u64) -> Account {
     let Ok(account) = timeout(SETTLED_TIMEOUT, settled).await else {
         panic!("{event}, seen by {seen}, is not settled: {last:?}")
     };
-    let Account { status, delivered, parked, expired, failed } = &account;
-    let (members, fates) = (status.members, [delivered + parked, *expired, *failed]);
+    let Account { status, delivered, parked, expired, replaced, failed } = &account;
+    let (members, fates) = (status.members, [delivered + parked, *expired, *replaced, *failed]);
     // Some members of a large community never come: for them it is parked.
-    let adds_up = status.published == members && fates == [members, 0, 0] && seen <= members;
+    let adds_up = status.published == members && fates == [members, 0, 0, 0] && seen <= members;
     assert!(adds_up && *delivered <= seen, "{event} was seen by {seen}, and its account is {account:?}");
     account
 }

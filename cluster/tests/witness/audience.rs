@@ -130,7 +130,7 @@ impl Listener {
         let mut handler = |happening: Happening<'_>| {
             match happening {
                 Happening::Open { .. } => socket.connections += 1,
-                Happening::Notification { cursor, notification } => {
+                Happening::Notification { cursor, notification, .. } => {
                     let Notification { event } = serde_json::from_str(notification.get())?;
                     recovery.saw(socket.user, &event);
                     socket.seen.push((cursor, event.clone()));

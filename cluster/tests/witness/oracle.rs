@@ -55,6 +55,8 @@ struct Answered {
     since: BTreeMap<UserId, BTreeMap<CommunityId, usize>>,
     /// Where several post at once, and no order of answers says which was first.
     unordered: BTreeSet<CommunityId>,
+    /// Whose events are written to the notification log, past the publisher.
+    by_hand: BTreeSet<CommunityId>,
 }
 
 impl Oracle {
@@ -74,6 +76,17 @@ impl Oracle {
     /// Several post to this community at once.
     pub(crate) fn unordered(&self, community: CommunityId) {
         self.lock().unordered.insert(community);
+    }
+
+    /// The events of this community are written to the notification log: no publisher accepts them.
+    pub(crate) fn by_hand(&self, community: CommunityId) {
+        self.lock().by_hand.insert(community);
+    }
+
+    /// Whether an event came through a publisher, so that there is an account of it.
+    pub(crate) fn has_account(&self, event: &EventId) -> bool {
+        let Answered { places, by_hand, .. } = &*self.lock();
+        places.get(event).is_none_or(|(community, _)| !by_hand.contains(community))
     }
 
     /// An event was answered with 202. A joiner is a member before the members are told.

@@ -73,11 +73,18 @@ impl Poster {
         let event = Some(event);
         match what {
             What::Join(user) => {
-                self.api.join(community, &Join { user: *user, event, data: None, notify_self: true }).await
+                self.api
+                    .join(
+                        community,
+                        &Join { user: *user, event, data: None, notify_self: true, ttl: None, collapse: None },
+                    )
+                    .await
             }
             What::Event(data) => {
                 let kind = "community.posted".parse().unwrap();
-                self.api.post(community, &Post { kind: &kind, event, data: Some(data) }).await
+                self.api
+                    .post(community, &Post { kind: &kind, event, data: Some(data), ttl: None, collapse: None })
+                    .await
             }
         }
     }

@@ -21,6 +21,8 @@ pub struct Settled {
     pub floor: Option<Offset>,
     /// How often the partition was taken over.
     pub takeover: u32,
+    /// Of everything parked below it is written down that it may have to be pushed. Above `position` only after a rewind.
+    pub told: Position,
 }
 
 /// The metadata of a commit.
@@ -29,14 +31,17 @@ struct Metadata {
     marker: Option<u64>,
     floor: Option<u64>,
     takeover: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    told: Option<u64>,
 }
 
 impl Settled {
     /// As the log keeps it.
     #[must_use]
     pub fn to_commit(self) -> Commit {
-        let Self { position, marker, floor, takeover } = self;
-        let metadata = Metadata { marker: marker.map(Marker::get), floor: floor.map(Offset::get), takeover };
+        let Self { position, marker, floor, takeover, told } = self;
+        let told = (told > position).then(|| told.next().get());
+        let metadata = Metadata { marker: marker.map(Marker::get), floor: floor.map(Offset::get), takeover, told };
         let metadata = serde_json::to_string(&metadata).unwrap_or_default(); // integers are always JSON
         Commit { position, metadata }
     }
@@ -52,6 +57,7 @@ impl Settled {
             marker: metadata.marker.map(Marker::new),
             floor: metadata.floor.map(Offset::new),
             takeover: metadata.takeover,
+            told: metadata.told.map_or(commit.position, |next| Position::at(Offset::new(next))),
         })
     }
 }
@@ -120,7 +126,8 @@ mod tests {
     use super::*;
 
     fn at(position: u64) -> Settled {
-        Settled { position: Position::at(Offset::new(position)), ..Settled::default() }
+        let position = Position::at(Offset::new(position));
+        Settled { position, told: position, ..Settled::default() }
     }
 
     #[test]
@@ -129,6 +136,8 @@ mod tests {
         assert_eq!(settled.to_commit().metadata, r#"{"marker":7,"floor":3,"takeover":2}"#);
         assert_eq!(Settled::from_commit(&settled.to_commit()).unwrap(), settled);
         assert_eq!(Settled::from_commit(&at(0).to_commit()).unwrap(), at(0));
+        let rewound = Settled { told: at(20).position, ..at(12) };
+        assert_eq!(Settled::from_commit(&rewound.to_commit()).unwrap(), rewound);
     }
 
     #[test]

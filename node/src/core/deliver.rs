@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use peal_proto::frame::GapReason;
-use peal_proto::{CloseCode, Cursor, Fate, Offset, Position, UserId};
+use peal_proto::{CloseCode, Cursor, Fate, Offline, Offset, Position, UserId};
 use peal_store::inbox::{Item, Page};
 
-use super::ledger::{Held, Sequence};
+use super::ledger::{Held, Sequence, Told};
 use super::session::Session;
 use super::user::User;
 use super::{Core, Frame, SessionId};
@@ -35,17 +35,17 @@ impl Core {
     fn give_live(&mut self, user: UserId, sequence: Sequence) {
         let Self { users, sessions, ledger, outbox, limits, lagging, .. } = self;
         let (Some(user), Some((offset, held))) = (users.get(&user), ledger.get(sequence)) else { return };
-        let mut expired = false;
+        let mut told = Told::Nothing;
         for id in &user.sessions {
             let Some(session) = sessions.get_mut(id).filter(|session| session.live) else { continue };
             if session.takes_more(limits.session_bytes_max) {
-                expired |= session.give(offset, held, self.wall, outbox);
+                told = told.max(session.give(offset, held, self.wall, outbox));
             } else if session.lag(self.now) {
                 lagging.push_back((self.now, *id));
             }
         }
-        if expired {
-            ledger.expire(sequence);
+        if told != Told::Nothing {
+            ledger.tell(sequence, told);
         }
     }
 
@@ -153,7 +153,13 @@ impl Core {
         let kept_until = self.wall.after(self.limits.inbox_ttl);
         let mut users: Vec<UserId> = Vec::new();
         for sequence in batch {
-            let Some((_, held)) = self.ledger.get(*sequence) else { continue };
+            let Some((offset, held)) = self.ledger.get(*sequence) else { continue };
+            if let Some(push_after) = self.limits.push_after {
+                let cursor = self.outbox.cursor(Position::behind(offset));
+                let due = self.wall.after(push_after);
+                let Held { user, event, expires, collapse, .. } = held.clone();
+                self.absent.push(Offline { user, cursor, event, due, expires, collapse });
+            }
             let until = held.expires.map_or(kept_until, |expires| expires.min(kept_until));
             let Some((user_id, bytes)) = self.ledger.settle(*sequence, Fate::Parked { until }) else { continue };
             if let Some(user) = self.users.get_mut(&user_id) {
@@ -193,7 +199,9 @@ impl Core {
         let found = !page.items.is_empty();
         for item in page.items {
             match item {
-                Item::Notification { offset, value } => session.give_notification(offset, value, outbox),
+                Item::Notification { offset, replaced, value } => {
+                    session.give_notification(offset, replaced, value, outbox);
+                }
                 Item::Gap { to, reason } => session.give_gap(to, reason, outbox),
             }
         }
@@ -234,10 +242,10 @@ impl Core {
             if !has_room(session) {
                 return;
             }
-            if let Some((offset, held)) = ledger.get(sequence)
-                && session.give(offset, held, self.wall, outbox)
-            {
-                ledger.expire(sequence);
+            let Some((offset, held)) = ledger.get(sequence) else { continue };
+            let told = session.give(offset, held, self.wall, outbox);
+            if told != Told::Nothing {
+                ledger.tell(sequence, told);
             }
         }
         session.live = true;

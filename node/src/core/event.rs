@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use peal_proto::frame::GapReason;
-use peal_proto::{CloseCode, Cursor, EventId, Offset, Position, Receipt, Timestamp, UserId};
+use peal_proto::{CloseCode, CollapseKey, Cursor, EventId, Offline, Offset, Position, Receipt, Timestamp, UserId};
 use peal_store::inbox::{Entry, Marker, Page, PageRequest, Parked};
 
 use super::commit::Settled;
@@ -44,6 +44,8 @@ pub enum Input {
         event: Option<EventId>,
         /// When it is no longer worth delivering.
         expires: Option<Timestamp>,
+        /// What it replaces in the inbox of its user.
+        collapse: Option<CollapseKey>,
         /// The notification.
         value: Bytes,
     },
@@ -106,6 +108,8 @@ pub enum Frame {
     Notification {
         /// Where the client is behind it.
         cursor: Cursor,
+        /// How many older ones it stands for.
+        replaced: u32,
         /// The record's value.
         value: Bytes,
     },
@@ -163,12 +167,14 @@ pub enum Output {
         /// By user.
         trims: Vec<(UserId, Position)>,
     },
-    /// Write the receipts down, then commit; one at a time.
+    /// Write down who is away, then the receipts, then commit; one at a time.
     Commit {
         /// How far.
         settled: Settled,
         /// What became of the notifications below that, since the last commit.
         receipts: Vec<Receipt>,
+        /// Which of them were parked and are to be pushed if nobody acknowledges them.
+        offline: Vec<Offline>,
     },
     /// Read the log again from here: what was read from it and not answered is of no use.
     Rewind {

@@ -38,8 +38,8 @@ impl Core {
             return;
         };
         let entry = |(offset, held): (Offset, &Held)| {
-            let Held { user, value, expires, .. } = held.clone();
-            Entry { user, offset, expires, value }
+            let Held { user, value, expires, collapse, .. } = held.clone();
+            Entry { user, offset, expires, collapse, value }
         };
         let entries = batch.iter().filter_map(|sequence| ledger.get(*sequence).map(entry)).collect();
         let marker = parking.last();
@@ -181,6 +181,7 @@ impl Core {
         self.committer.hurry(self.now);
         self.outbox.put(Output::Rewind { to });
         self.ledger.rewind(to);
+        self.absent.rewind(to);
         self.forget_unsettled();
     }
 }

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
-use peal_proto::{EventId, Fate, Offset, Position, Timestamp, UserId};
+use peal_proto::{CollapseKey, EventId, Fate, Offset, Position, Timestamp, UserId};
 
 use super::receipts::Receipts;
 
@@ -24,10 +24,23 @@ pub(super) struct Held {
     pub(super) event: Option<EventId>,
     pub(super) value: Bytes,
     pub(super) expires: Option<Timestamp>,
-    /// A socket was told that it expired.
-    pub(super) expired: bool,
+    /// What it replaces in the inbox of its user.
+    pub(super) collapse: Option<CollapseKey>,
+    /// What its user's sockets were told of it, if it may expire.
+    pub(super) told: Told,
     /// When it was read, by the node's monotonic clock.
     pub(super) since: Duration,
+}
+
+/// What a user was told of a notification that may expire; of two sockets, one may have been in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Told {
+    /// Nothing yet.
+    Nothing,
+    /// That it expired.
+    Gap,
+    /// The notification itself.
+    Notification,
 }
 
 #[derive(Debug)]
@@ -103,11 +116,11 @@ impl Ledger {
         Some((slot.offset, slot.held()?))
     }
 
-    /// Notes that a socket was told that this record expired.
-    pub(super) fn expire(&mut self, sequence: Sequence) {
+    /// Notes what a socket was told of a record that may expire.
+    pub(super) fn tell(&mut self, sequence: Sequence, told: Told) {
         let slot = self.index(sequence).and_then(|index| self.slots.get_mut(index));
         if let Some(Slot { state: State::Unsettled(held), .. }) = slot {
-            held.expired = true;
+            held.told = held.told.max(told);
         }
     }
 
@@ -117,7 +130,7 @@ impl Ledger {
         let slot = self.slots.get_mut(index)?;
         let State::Unsettled(held) = &mut slot.state else { return None };
         let (user, bytes) = (held.user, held.value.len());
-        let fate = if held.expired && fate == Fate::Delivered { Fate::Expired } else { fate };
+        let fate = if held.told == Told::Gap && fate == Fate::Delivered { Fate::Expired } else { fate };
         slot.state = State::Settled(held.event.take().map(|event| (event, fate)));
         self.bytes -= bytes;
         self.advance();
@@ -200,7 +213,7 @@ mod tests {
     fn held(bytes: usize) -> Held {
         let user = UserId::new(1).unwrap();
         let value = Bytes::from(vec![b'x'; bytes]);
-        Held { user, event: None, value, expires: None, expired: false, since: Duration::ZERO }
+        Held { user, event: None, value, expires: None, collapse: None, told: Told::Nothing, since: Duration::ZERO }
     }
 
     proptest! {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use peal_proto::frame::GapReason;
 use peal_proto::{Cursor, Generation, Offset, Position, Timestamp, UserId};
 
-use super::ledger::Held;
+use super::ledger::{Held, Told};
 use super::{Frame, Output, SessionId};
 
 /// A socket of a user.
@@ -63,25 +63,30 @@ impl Session {
         caught_up
     }
 
-    /// Gives a record to the socket unless it had it; an expired one as a gap. Whether it was expired.
-    pub(super) fn give(&mut self, offset: Offset, held: &Held, wall: Timestamp, to: &mut Outbox) -> bool {
-        let expired = held.expires.is_some_and(|expires| expires <= wall);
-        if expired {
+    /// Gives a record to the socket unless it had it, an expired one as a gap. What that tells of one that may expire.
+    pub(super) fn give(&mut self, offset: Offset, held: &Held, wall: Timestamp, to: &mut Outbox) -> Told {
+        let told = match held.expires {
+            _ if self.position.covers(offset) => return Told::Nothing,
+            Some(expires) if expires <= wall => Told::Gap,
+            Some(_) => Told::Notification,
+            None => Told::Nothing,
+        };
+        if told == Told::Gap {
             self.give_gap(Position::behind(offset), GapReason::Expired, to);
         } else {
-            self.give_notification(offset, held.value.clone(), to);
+            self.give_notification(offset, 0, held.value.clone(), to);
         }
-        expired
+        told
     }
 
-    /// Gives a notification to the socket unless it had it.
-    pub(super) fn give_notification(&mut self, offset: Offset, value: bytes::Bytes, to: &mut Outbox) {
+    /// Gives a notification, which stands for so many others, to the socket unless it had it.
+    pub(super) fn give_notification(&mut self, offset: Offset, replaced: u32, value: bytes::Bytes, to: &mut Outbox) {
         if self.position.covers(offset) {
             return;
         }
         self.position = Position::behind(offset);
         self.queued += value.len();
-        to.send(self.id, Frame::Notification { cursor: to.cursor(self.position), value });
+        to.send(self.id, Frame::Notification { cursor: to.cursor(self.position), replaced, value });
     }
 
     /// Tells the socket that what lies between its position and `end` could not be kept.

@@ -108,7 +108,7 @@ mod tests {
 
     fn frame(offset: u64) -> Frame {
         let cursor = Cursor { generation: Generation::new(1), position: Position::behind(Offset::new(offset)) };
-        Frame::Notification { cursor, value: Bytes::new() }
+        Frame::Notification { cursor, replaced: 0, value: Bytes::new() }
     }
 
     #[test]

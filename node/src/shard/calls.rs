@@ -5,13 +5,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use peal_proto::name::NODES_GROUP;
-use peal_proto::{Partition, Position, Receipt, Topic, UserId};
+use peal_proto::{Offline, Partition, Position, Receipt, Topic, UserId};
 use peal_store::StoreError;
 use peal_store::inbox::{Entry, Marker, PageRequest};
 use peal_store::log::Source;
 
 use super::Shard;
-use super::receipts::{records, replayed};
+use super::receipts::{entries, records, replaced, replayed};
 use crate::core::commit::Settled;
 use crate::core::{Input, Unavailable};
 
@@ -24,13 +24,18 @@ pub(super) const fn source(partition: Partition) -> Source {
 }
 
 impl Shard {
+    /// What goes from the inbox because a newer one takes its place is written down before it goes, as nothing says later that it
+    /// was there. If the batch is not parked after all and the older one is delivered, that counts.
     pub(super) fn park(&self, expected: Option<Marker>, marker: Marker, entries: Vec<Entry>) -> Call {
-        let (inbox, now) = (Arc::clone(&self.stores.inbox), self.clock.now());
-        self.call(
-            "park",
-            async move |partition| inbox.park(partition, expected, marker, entries, now).await,
-            Input::Parked,
-        )
+        let (inbox, log, now) = (Arc::clone(&self.stores.inbox), Arc::clone(&self.stores.log), self.clock.now());
+        let park = async move |partition| {
+            let receipts = replaced(&*inbox, partition, &entries, now).await?;
+            if !receipts.is_empty() {
+                log.append(Topic::Receipts, records(&*log, partition, receipts)).await?;
+            }
+            inbox.park(partition, expected, marker, entries, now).await
+        };
+        self.call("park", park, Input::Parked)
     }
 
     pub(super) fn fetch(&self, requests: Vec<PageRequest>) -> Call {
@@ -59,10 +64,13 @@ impl Shard {
         self.call("trim", trim, Input::Trimmed)
     }
 
-    pub(super) fn commit(&self, settled: Settled, receipts: Vec<Receipt>) -> Call {
+    pub(super) fn commit(&self, settled: Settled, receipts: Vec<Receipt>, offline: Vec<Offline>) -> Call {
         let log = Arc::clone(&self.stores.log);
         let commit = settled.to_commit();
         let write_down_and_commit = async move |partition| {
+            if !offline.is_empty() {
+                log.append(Topic::Offline, entries(&*log, offline)).await?;
+            }
             let receipts = records(&*log, partition, receipts);
             log.commit_behind(Topic::Receipts, receipts, source(partition), commit).await
         };

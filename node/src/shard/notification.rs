@@ -2,12 +2,12 @@
 //!
 //! Another producer may have written it: in another partition than its user's nobody would ever read it, and a client that is
 //! sent what is no JSON object closes, comes back, and is sent it again. So that is looked at, and in the same pass the event
-//! is found, for its account. Nothing else of the value is kept.
+//! is found, for its account, and the collapse key. Nothing else of the value is kept.
 
 use std::fmt;
 
 use peal_proto::shard::partition_of;
-use peal_proto::{EventId, Partition, UserId};
+use peal_proto::{CollapseKey, EventId, Partition, UserId};
 use peal_store::log::Record;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -21,6 +21,8 @@ pub(super) struct Addressed {
     pub(super) user: UserId,
     /// Whose notification it is, if that of an event.
     pub(super) event: Option<EventId>,
+    /// What it replaces in an inbox, if it does.
+    pub(super) collapse: Option<CollapseKey>,
 }
 
 /// Looks at the records of one partition.
@@ -45,13 +47,15 @@ impl Reading {
             return Err(Poison::Partition { user, home, partitions, partition });
         }
         if record.headers.canary {
-            return Ok(Addressed { user, event: None });
+            return Ok(Addressed { user, event: None, collapse: None });
         }
         let value =
             std::str::from_utf8(&record.value).map_err(|error| Poison::NotUtf8 { reason: error.to_string() })?;
         let not_an_object = |error: serde_json::Error| Poison::NotAnObject { reason: error.to_string() };
-        let Object { event } = serde_json::from_str(value).map_err(not_an_object)?;
-        Ok(Addressed { user, event: event.and_then(|id| self.event(id)) })
+        let Object { event, collapse } = serde_json::from_str(value).map_err(not_an_object)?;
+        // What is no key replaces nothing.
+        let collapse = collapse.and_then(|key| key.parse().ok());
+        Ok(Addressed { user, event: event.and_then(|id| self.event(id)), collapse })
     }
 
     /// What is no event's id has no account.
@@ -68,15 +72,17 @@ pub(super) fn event_of(value: &[u8]) -> Option<EventId> {
     serde_json::from_slice::<Object<'_>>(value).ok()?.event?.parse().ok()
 }
 
-/// A JSON object of which one field is of interest.
+/// A JSON object of which two fields are of interest.
 struct Object<'a> {
     event: Option<&'a str>,
+    collapse: Option<&'a str>,
 }
 
 #[derive(Deserialize)]
 #[serde(field_identifier, rename_all = "snake_case")]
 enum Field {
     Event,
+    Collapse,
     #[serde(other)]
     Other,
 }
@@ -97,21 +103,23 @@ impl<'de> Visitor<'de> for Fields {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Object<'de>, A::Error> {
-        let mut event = None;
+        let (mut event, mut collapse) = (None, None);
         while let Some(field) = fields.next_key()? {
             match field {
-                Field::Event => {
-                    // An id needs no escapes, so it stands between its quotes as it is.
-                    let raw: &RawValue = fields.next_value()?;
-                    event = raw.get().strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-                }
+                Field::Event => event = text(fields.next_value()?),
+                Field::Collapse => collapse = text(fields.next_value()?),
                 Field::Other => {
                     fields.next_value::<IgnoredAny>()?;
                 }
             }
         }
-        Ok(Object { event })
+        Ok(Object { event, collapse })
     }
+}
+
+/// An id or a key needs no escapes, so it stands between its quotes as it is.
+fn text(raw: &RawValue) -> Option<&str> {
+    raw.get().strip_prefix('"').and_then(|rest| rest.strip_suffix('"'))
 }
 
 #[cfg(test)]
@@ -122,17 +130,30 @@ mod tests {
     use super::*;
 
     fn look_at(value: &'static str) -> Result<Option<String>, String> {
+        Ok(addressed(value)?.event.map(|event| event.to_string()))
+    }
+
+    fn addressed(value: &'static str) -> Result<Addressed, String> {
         let mut reading = Reading::new(Partition::new(2), 4);
         let (offset, headers) = (Offset::new(0), Headers::default());
-        let record = Record { offset, key: Some(42), headers, value: value.into() };
-        let addressed = reading.look_at(&record).map_err(|poison| poison.to_string())?;
-        Ok(addressed.event.map(|event| event.to_string()))
+        let record = Record { offset, written: None, key: Some(42), headers, value: value.into() };
+        reading.look_at(&record).map_err(|poison| poison.to_string())
     }
 
     #[test]
     fn the_event_is_found_wherever_it_stands() {
         assert_eq!(look_at(r#"{"id":"e1:42","event":"e1","data":{"event":"no"}}"#), Ok(Some("e1".into())));
         assert_eq!(look_at(r#" {"data":[1],"event" : "e1" } "#), Ok(Some("e1".into())));
+    }
+
+    #[test]
+    fn the_collapse_key_is_found_and_what_is_none_replaces_nothing() {
+        let found = |value| addressed(value).unwrap().collapse.map(|key| key.to_string());
+        assert_eq!(found(r#"{"event":"e1","collapse":"joins.7","data":{"collapse":"no"}}"#), Some("joins.7".into()));
+        for value in ["{}", r#"{"collapse":7}"#, r#"{"collapse":""}"#, r#"{"collapse":"a b"}"#, r#"{"collapse":null}"#]
+        {
+            assert_eq!(found(value), None, "{value}");
+        }
     }
 
     #[test]

@@ -2,11 +2,11 @@
 //!
 //! A node writes down what became of a partition's notifications in the order of their offsets. So whatever a receipt says of
 //! offsets below those that were settled before is said twice, by a node that read them again after a crash, and is left out;
-//! unless it is that one which was parked is delivered now, which holds whoever says it and however often.
+//! unless it is that one which was parked is delivered now, or replaced, which holds whoever says it and however often.
 //!
-//! What was never parked is only counted, in one part for all partitions whose receipts stand in one log; a part for each
-//! partition would be a part for each member of a small event. A part knows which receipts are in it. So receipts may be read again from any position that was committed, and a part that
-//! has them already stays as it is.
+//! What was never parked is only counted, in one part for all partitions: a part for each would be a part for each member of a
+//! small event. A part knows which receipts are in it. So receipts may be read again from any position that was committed, and
+//! a part that has them already stays as it is.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -66,46 +66,66 @@ pub(super) struct Entry {
     pub(super) receipt: Receipt,
 }
 
-/// The parts that receipts may change, each once.
-pub(super) fn keys(entries: &[Entry], progress: &Progress) -> Vec<PartKey> {
-    let (mut keys, mut progress) = (Vec::new(), progress.clone());
-    for entry in entries {
-        progress.each(entry, |key, _, _| keys.push(key));
-        progress.take_note(entry);
-    }
-    keys.sort_unstable();
-    keys.dedup();
-    keys
+/// What receipts change.
+#[derive(Debug)]
+pub(super) struct Plan {
+    steps: Vec<Step>,
+    /// How far they are read then.
+    pub(super) after: Progress,
 }
 
-/// Brings the parts, and the progress, to where they are behind these receipts.
-pub(super) fn fold(entries: &[Entry], parts: &mut BTreeMap<PartKey, Part>, progress: &mut Progress) {
-    for entry in entries {
-        let mut touched = Vec::new();
-        progress.each(entry, |key, offsets, change| {
-            if let Some(part) = parts.get_mut(&key).filter(|part| !part.applied.covers(entry.offset)) {
+/// What one receipt does to one part.
+#[derive(Debug)]
+struct Step {
+    receipt: Offset,
+    key: PartKey,
+    offsets: Range<u64>,
+    change: Change,
+}
+
+impl Plan {
+    /// What these receipts change, when everything before was taken note of.
+    pub(super) fn of(entries: &[Entry], before: &Progress) -> Self {
+        let (mut steps, mut after) = (Vec::new(), before.clone());
+        for entry in entries {
+            after.each(entry, |key, offsets, change| steps.push(Step { receipt: entry.offset, key, offsets, change }));
+            after.take_note(entry);
+        }
+        Self { steps, after }
+    }
+
+    /// The parts that they change, in the order of the steps.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &PartKey> {
+        self.steps.iter().map(|step| &step.key)
+    }
+
+    /// Changes the parts; each step's is at its slot.
+    pub(super) fn apply(&self, slots: &[usize], parts: &mut [Part]) {
+        let Progress { partition, position, .. } = self.after;
+        for (Step { receipt, offsets, change, .. }, slot) in self.steps.iter().zip(slots) {
+            let part = &mut parts[*slot];
+            if !part.covers(partition, *receipt) {
                 match change {
-                    Change::Settle(fate) => part.settle(offsets, fate),
-                    Change::Deliver => part.deliver(offsets),
+                    Change::Settle(fate) => part.settle(offsets.clone(), *fate),
+                    Change::Deliver => part.deliver(offsets.clone()),
+                    Change::Replace => part.replace(offsets.clone()),
                 }
-                touched.push(key);
-            }
-        });
-        for key in touched {
-            if let Some(part) = parts.get_mut(&key) {
-                part.applied = Position::behind(entry.offset);
             }
         }
-        progress.take_note(entry);
+        // Only now, as a receipt may change a part in several steps.
+        slots.iter().for_each(|slot| parts[*slot].advance(partition, position));
     }
 }
 
-/// What a receipt does to a part.
+/// How a part changes.
+#[derive(Debug)]
 enum Change {
     /// Counts notifications that nothing was said of before.
     Settle(Fate),
     /// Those of them that were parked are delivered now.
     Deliver,
+    /// Those of them that were parked, or will be said to be, are replaced.
+    Replace,
 }
 
 impl Progress {
@@ -121,9 +141,11 @@ impl Progress {
             let offsets = run.first.get()..run.first.get() + u64::from(run.count);
             // What is replayed was settled before, whatever of it was read yet.
             let first = if is_settled { settled.clamp(offsets.start, offsets.end) } else { offsets.end };
-            if run.fate == Fate::Delivered {
-                for (number, offsets) in parts_of(offsets.start..first) {
-                    change(bits(run, *partition, number), offsets, Change::Deliver);
+            for (number, offsets) in parts_of(offsets.start..first) {
+                match run.fate {
+                    Fate::Delivered => change(bits(run, *partition, number), offsets, Change::Deliver),
+                    Fate::Replaced => change(bits(run, *partition, number), offsets, Change::Replace),
+                    Fate::Parked { .. } | Fate::Expired => {}
                 }
             }
             if first == offsets.end {
@@ -131,9 +153,9 @@ impl Progress {
             }
             match run.fate {
                 Fate::Delivered | Fate::Expired => {
-                    change(self.counts(run), first..offsets.end, Change::Settle(run.fate));
+                    change(counts(run), first..offsets.end, Change::Settle(run.fate));
                 }
-                Fate::Parked { .. } => {
+                Fate::Parked { .. } | Fate::Replaced => {
                     for (number, offsets) in parts_of(first..offsets.end) {
                         change(bits(run, *partition, number), offsets, Change::Settle(run.fate));
                     }
@@ -149,11 +171,11 @@ impl Progress {
         }
         self.position = Position::behind(*offset);
     }
+}
 
-    /// Where it is counted what was never parked: one part for all that this log of receipts says of an event.
-    fn counts(&self, run: &Run) -> PartKey {
-        PartKey { event: run.event.clone(), partition: self.partition, number: u64::MAX }
-    }
+/// Where it is counted what was never parked.
+fn counts(run: &Run) -> PartKey {
+    PartKey { event: run.event.clone(), partition: first(), number: u64::MAX }
 }
 
 /// Where it is known of each notification whether it is parked.

@@ -1,15 +1,17 @@
-//! The accounts against a naive world: nodes that settle, crash, read again and settle otherwise, and keepers that crash and
-//! read receipts again. The oracle keeps a fate for every notification.
+//! The accounts against a naive world: nodes that settle, crash, read again and settle otherwise, and readers that crash and
+//! read receipts again, of one or of all logs at once. The oracle keeps a fate for every notification.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use peal_proto::{EventId, Fate, Offset, Partition, Position, Receipt, Run, Timestamp};
 use peal_store::log::Commit;
 use peal_store::status::PartKey;
 use proptest::prelude::*;
 
-use super::fold::{Entry, Progress, fold, keys};
+use super::fold::{Entry, Plan, Progress};
 use super::part::{OFFSETS_A_PART, Part, Tally};
+use super::sheet::Sheet;
 
 const NOW: Timestamp = Timestamp::from_millis(1_000);
 const LATER: Timestamp = Timestamp::from_millis(5_000);
@@ -21,20 +23,26 @@ enum Step {
     Settle { partition: u32, back: u64, count: u64, dice: u64 },
     /// Says that some are delivered, whatever became of them before.
     Replay { partition: u32, back: u64, count: u64 },
-    /// The keeper takes in what was written, and commits perhaps.
-    Take { commits: bool },
-    /// The keeper begins again where it committed.
-    Crash,
+    /// Says that some are replaced, whether it said before that they are parked, or says so later.
+    Replace { partition: u32, back: u64, count: u64 },
+    /// The keeper takes in what was written to these logs, whose readers commit perhaps.
+    Take { logs: Vec<usize>, commits: bool },
+    /// A reader begins again where it committed.
+    Crash { log: usize },
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let partition = 0_u32..3;
+    let logs = prop::sample::subsequence((0..LOGS).collect::<Vec<_>>(), 1..=LOGS);
     prop_oneof![
         5 => (partition.clone(), 0_u64..40, 1_u64..60, any::<u64>())
             .prop_map(|(partition, back, count, dice)| Step::Settle { partition, back, count, dice }),
-        4 => (partition, 0_u64..60, 1_u64..60).prop_map(|(partition, back, count)| Step::Replay { partition, back, count }),
-        4 => any::<bool>().prop_map(|commits| Step::Take { commits }),
-        1 => Just(Step::Crash),
+        4 => (partition.clone(), 0_u64..60, 1_u64..60)
+            .prop_map(|(partition, back, count)| Step::Replay { partition, back, count }),
+        3 => (partition, 0_u64..40, 1_u64..60)
+            .prop_map(|(partition, back, count)| Step::Replace { partition, back, count }),
+        4 => (logs, any::<bool>()).prop_map(|(logs, commits)| Step::Take { logs, commits }),
+        1 => (0..LOGS).prop_map(|log| Step::Crash { log }),
     ]
 }
 
@@ -61,30 +69,58 @@ fn runs(offsets: std::ops::Range<u64>, fate: impl Fn(u64) -> Fate) -> Vec<Run> {
     runs
 }
 
-struct World {
-    log: Vec<(Partition, Receipt)>,
-    /// Behind the last that was settled, by partition; it starts in the middle of a part.
-    settled: BTreeMap<u32, u64>,
-    fates: BTreeMap<(u32, u64), Fate>,
-    parts: BTreeMap<PartKey, Part>,
+/// A log of receipts, and its reader.
+struct Log {
+    receipts: Vec<(Partition, Receipt)>,
     progress: Progress,
     committed: Option<Commit>,
 }
 
+struct World {
+    logs: Vec<Log>,
+    /// Behind the last that was settled, by partition; it starts in the middle of a part.
+    settled: BTreeMap<u32, u64>,
+    fates: BTreeMap<(u32, u64), Fate>,
+    /// Those of them that are replaced as long as they are parked.
+    replaced: BTreeSet<(u32, u64)>,
+    parts: BTreeMap<PartKey, Bytes>,
+}
+
 const FIRST: u64 = OFFSETS_A_PART - 100;
 
-/// Where the receipts stand: the number of one of the partitions that they speak of.
-const RECEIPTS: Partition = Partition::new(1);
+/// How many logs of receipts there are; their numbers are those of partitions that they speak of.
+const LOGS: usize = 2;
+
+fn start(log: usize, committed: Option<Commit>) -> Progress {
+    Progress::of(Partition::new(u32::try_from(log).unwrap()), committed).unwrap()
+}
+
+impl Log {
+    /// What the receipts that were not read yet change.
+    fn plan(&self) -> Plan {
+        let from = usize::try_from(self.progress.position.next().get()).unwrap();
+        let new = self.receipts.iter().enumerate().skip(from);
+        let entries: Vec<_> = new
+            .map(|(offset, (partition, receipt))| Entry {
+                offset: Offset::new(offset as u64),
+                partition: *partition,
+                receipt: receipt.clone(),
+            })
+            .collect();
+        Plan::of(&entries, &self.progress)
+    }
+}
 
 impl World {
     fn new() -> Self {
         Self {
-            log: Vec::new(),
+            logs: (0..LOGS)
+                .map(|log| Log { receipts: Vec::new(), progress: start(log, None), committed: None })
+                .collect(),
             settled: BTreeMap::new(),
             fates: BTreeMap::new(),
+            replaced: BTreeSet::new(),
             parts: BTreeMap::new(),
-            progress: Progress::of(RECEIPTS, None).unwrap(),
-            committed: None,
         }
     }
 
@@ -101,15 +137,22 @@ impl World {
                     }
                 }
                 let runs = runs(offsets, |_| Fate::Delivered);
-                self.log.push((Partition::new(partition), Receipt::Replayed { runs }));
+                self.write(partition, Receipt::Replayed { runs });
             }
-            Step::Take { commits } => {
-                self.take();
+            Step::Replace { partition, back, count } => {
+                let first = self.settled.entry(partition).or_insert(FIRST).saturating_sub(back).max(FIRST);
+                let offsets = first..first + count;
+                self.replaced.extend(offsets.clone().map(|offset| (partition, offset)));
+                let runs = runs(offsets, |_| Fate::Replaced);
+                self.write(partition, Receipt::Replayed { runs });
+            }
+            Step::Take { logs, commits } => {
+                self.take(&logs);
                 if commits {
-                    self.committed = Some(self.progress.commit());
+                    logs.iter().for_each(|log| self.logs[*log].committed = Some(self.logs[*log].progress.commit()));
                 }
             }
-            Step::Crash => self.progress = Progress::of(RECEIPTS, self.committed.clone()).unwrap(),
+            Step::Crash { log } => self.logs[log].progress = start(log, self.logs[log].committed.clone()),
         }
     }
 
@@ -129,40 +172,41 @@ impl World {
         *settled = end.max(*settled);
         let position = |offset| Position::at(Offset::new(offset));
         let receipt = Receipt::Settled { from: position(first), to: position(end), runs: runs(first..end, fate) };
-        self.log.push((Partition::new(partition), receipt));
+        self.write(partition, receipt);
     }
 
-    fn take(&mut self) {
-        let from = usize::try_from(self.progress.position.next().get()).unwrap();
-        let new = self.log.iter().enumerate().skip(from);
-        let entries: Vec<_> = new
-            .map(|(offset, (partition, receipt))| Entry {
-                offset: Offset::new(offset as u64),
-                partition: *partition,
-                receipt: receipt.clone(),
-            })
-            .collect();
-        // As they are stored: what is written is what is read.
-        let read = |part: Option<&Part>| part.map_or_else(Part::new, |part| Part::decode(&part.encode()).unwrap());
-        let mut parts =
-            keys(&entries, &self.progress).into_iter().map(|key| (key.clone(), read(self.parts.get(&key)))).collect();
-        fold(&entries, &mut parts, &mut self.progress);
-        self.parts.extend(parts);
+    fn write(&mut self, partition: u32, receipt: Receipt) {
+        self.logs[partition as usize % LOGS].receipts.push((Partition::new(partition), receipt));
+    }
+
+    fn take(&mut self, logs: &[usize]) {
+        let sheet = Sheet::of(logs.iter().map(|log| self.logs[*log].plan()).collect());
+        let stored = sheet.keys().iter().map(|key| self.parts.get(key).cloned()).collect();
+        let (changes, damaged) = sheet.changes(stored);
+        self.parts.extend(changes.into_iter().map(|change| (change.key, change.after)));
+        for (log, progress) in logs.iter().zip(sheet.settled(&damaged)) {
+            self.logs[*log].progress = progress.unwrap();
+        }
     }
 
     fn check(&self) {
         for event in ["e0", "e1", "e2"].map(|id| id.parse::<EventId>().unwrap()) {
             let mut due = Tally::default();
-            for ((_, offset), fate) in &self.fates {
+            for (place @ (_, offset), fate) in &self.fates {
                 if event_of(*offset) == event {
                     match fate {
                         Fate::Delivered => due.delivered += 1,
+                        Fate::Parked { .. } if self.replaced.contains(place) => due.replaced += 1,
                         Fate::Parked { .. } => due.parked += 1,
                         Fate::Expired => due.expired += 1,
+                        Fate::Replaced => panic!("nothing is settled as replaced"),
                     }
                 }
             }
-            let parts = || self.parts.iter().filter(|(key, _)| key.event == event).map(|(_, part)| part);
+            let parts = || {
+                let parts = self.parts.iter().filter(|(key, _)| key.event == event);
+                parts.map(|(_, stored)| Part::read(&event, Some(stored)).unwrap())
+            };
             assert_eq!(parts().map(|part| part.tally(NOW)).sum::<Tally>(), due, "{event}");
             let later = Tally { parked: 0, expired: due.expired + due.parked, ..due };
             assert_eq!(parts().map(|part| part.tally(LATER)).sum::<Tally>(), later, "{event}, when all has expired");
@@ -177,7 +221,7 @@ proptest! {
         for step in steps {
             world.step(step);
         }
-        world.take();
+        world.take(&(0..LOGS).collect::<Vec<_>>());
         world.check();
     }
 }

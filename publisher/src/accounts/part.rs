@@ -2,12 +2,15 @@
 //! parked, or all that never were.
 //!
 //! A notification is counted once it is settled. Of those that are parked it is known which they are, so one that is delivered
-//! later, or is said to be twice, is counted once. No IO; which receipts count is [`fold`](super::fold)'s business.
+//! later, or is said to be twice, is counted once. That one was replaced may be said before it is said to be parked, and is
+//! no longer so once it is delivered. No IO; which receipts count is [`fold`](super::fold)'s business.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use bytes::Bytes;
-use peal_proto::{Fate, Position, Timestamp};
+use peal_proto::{EventId, Fate, Offset, Partition, Position, Timestamp};
+use peal_store::StoreError;
 use serde::{Deserialize, Serialize};
 
 /// Offsets of a part. Few notifications of a small event stand side by side; of a large one a part of 512 takes under 200
@@ -16,35 +19,39 @@ pub(super) const OFFSETS_A_PART: u64 = 64 * WORDS as u64;
 
 const WORDS: usize = 8;
 
-/// Counted and written as an array: `[applied, delivered, expired, until, parked…]`.
+/// Counted and written as an array: `[applied, delivered, expired, until, [parked…, replaced…]]`, without zeros at the end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "Written", from = "Written")]
 pub(super) struct Part {
-    /// Receipts below this position of their log are in it.
-    pub(super) applied: Position,
+    /// By partition of the log of receipts: those below this position are in it.
+    applied: BTreeMap<u32, Position>,
     delivered: u64,
     expired: u64,
     /// When the last of those that are parked expires.
     until: Timestamp,
-    /// Which are parked, a bit each.
+    /// Which are parked, or were until they were replaced, a bit each.
     parked: [u64; WORDS],
+    /// Which are replaced, if they are parked.
+    replaced: [u64; WORDS],
 }
 
-type Written = (Position, u64, u64, u64, Vec<u64>);
+type Written = (Vec<(u32, Position)>, u64, u64, u64, Vec<u64>);
 
 impl From<Part> for Written {
     fn from(part: Part) -> Self {
-        let words = part.parked.iter().rposition(|word| *word != 0).map_or(0, |last| last + 1);
-        let Part { applied, delivered, expired, until, parked } = part;
-        (applied, delivered, expired, until.millis(), parked[..words].to_vec())
+        let Part { applied, delivered, expired, until, parked, replaced } = part;
+        let mut words = [parked, replaced].concat();
+        while words.pop_if(|last| *last == 0).is_some() {}
+        (applied.into_iter().collect(), delivered, expired, until.millis(), words)
     }
 }
 
 impl From<Written> for Part {
     fn from((applied, delivered, expired, until, words): Written) -> Self {
-        let mut parked = [0; WORDS];
-        parked.iter_mut().zip(words).for_each(|(word, written)| *word = written);
-        Self { applied, delivered, expired, until: Timestamp::from_millis(until), parked }
+        let (mut parked, mut replaced) = ([0; WORDS], [0; WORDS]);
+        parked.iter_mut().chain(&mut replaced).zip(words).for_each(|(word, written)| *word = written);
+        let applied = applied.into_iter().collect();
+        Self { applied, delivered, expired, until: Timestamp::from_millis(until), parked, replaced }
     }
 }
 
@@ -54,6 +61,7 @@ pub(super) struct Tally {
     pub(super) delivered: u64,
     pub(super) parked: u64,
     pub(super) expired: u64,
+    pub(super) replaced: u64,
 }
 
 /// The parts that these offsets belong to, with the offsets of each.
@@ -68,16 +76,33 @@ pub(super) fn parts_of(offsets: Range<u64>) -> impl Iterator<Item = (u64, Range<
 impl Part {
     pub(super) fn new() -> Self {
         Self {
-            applied: Position::START,
+            applied: BTreeMap::new(),
             delivered: 0,
             expired: 0,
             until: Timestamp::from_millis(0),
             parked: [0; WORDS],
+            replaced: [0; WORDS],
         }
     }
 
-    pub(super) fn decode(stored: &[u8]) -> serde_json::Result<Self> {
-        serde_json::from_slice(stored)
+    /// As it is stored, if it is there.
+    pub(super) fn read(event: &EventId, stored: Option<&[u8]>) -> Result<Self, StoreError> {
+        let Some(stored) = stored else { return Ok(Self::new()) };
+        serde_json::from_slice(stored).map_err(|error| StoreError::Damaged {
+            store: "store of statuses",
+            reason: format!("a part of the account of event {event} can't be read: {error}"),
+        })
+    }
+
+    /// Whether this receipt, of the log of receipts' partition, is in it.
+    pub(super) fn covers(&self, receipts: Partition, offset: Offset) -> bool {
+        self.applied.get(&receipts.get()).is_some_and(|applied| applied.covers(offset))
+    }
+
+    /// All receipts of that partition below this position are in it.
+    pub(super) fn advance(&mut self, receipts: Partition, to: Position) {
+        let applied = self.applied.entry(receipts.get()).or_default();
+        *applied = (*applied).max(to);
     }
 
     pub(super) fn encode(&self) -> Bytes {
@@ -91,16 +116,25 @@ impl Part {
             Fate::Delivered => self.delivered += count,
             Fate::Expired => self.expired += count,
             Fate::Parked { until } => {
-                offsets.for_each(|offset| *self.word(offset) |= bit(offset));
+                offsets.for_each(|offset| self.parked[word(offset)] |= bit(offset));
                 self.until = self.until.max(until);
             }
+            Fate::Replaced => {
+                offsets.clone().for_each(|offset| self.parked[word(offset)] |= bit(offset));
+                self.replace(offsets);
+            }
         }
+    }
+
+    /// Those of the notifications that are parked, or will be said to be, are replaced.
+    pub(super) fn replace(&mut self, offsets: Range<u64>) {
+        offsets.for_each(|offset| self.replaced[word(offset)] |= bit(offset));
     }
 
     /// Those of the notifications that were parked are delivered now.
     pub(super) fn deliver(&mut self, offsets: Range<u64>) {
         for offset in offsets {
-            let word = self.word(offset);
+            let word = &mut self.parked[word(offset)];
             if *word & bit(offset) != 0 {
                 *word &= !bit(offset);
                 self.delivered += 1;
@@ -108,17 +142,21 @@ impl Part {
         }
     }
 
-    fn word(&mut self, offset: u64) -> &mut u64 {
-        let number = usize::try_from(offset / 64 % WORDS as u64).unwrap_or_default(); // below 8
-        &mut self.parked[number]
-    }
-
     /// What it says at this time.
     pub(super) fn tally(&self, now: Timestamp) -> Tally {
-        let parked = self.parked.iter().map(|word| u64::from(word.count_ones())).sum();
+        let (mut parked, mut replaced) = (0, 0);
+        for (word, gone) in self.parked.iter().zip(self.replaced) {
+            parked += u64::from((word & !gone).count_ones());
+            replaced += u64::from((word & gone).count_ones());
+        }
         let (parked, gone) = if now < self.until { (parked, 0) } else { (0, parked) };
-        Tally { delivered: self.delivered, parked, expired: self.expired + gone }
+        Tally { delivered: self.delivered, parked, expired: self.expired + gone, replaced }
     }
+}
+
+/// The number of the offset's word.
+fn word(offset: u64) -> usize {
+    usize::try_from(offset / 64 % WORDS as u64).unwrap_or_default() // below 8
 }
 
 /// The offset's in its word.
@@ -128,10 +166,11 @@ const fn bit(offset: u64) -> u64 {
 
 impl std::iter::Sum for Tally {
     fn sum<I: Iterator<Item = Self>>(tallies: I) -> Self {
-        tallies.fold(Self::default(), |sum, Self { delivered, parked, expired }| Self {
+        tallies.fold(Self::default(), |sum, Self { delivered, parked, expired, replaced }| Self {
             delivered: sum.delivered + delivered,
             parked: sum.parked + parked,
             expired: sum.expired + expired,
+            replaced: sum.replaced + replaced,
         })
     }
 }

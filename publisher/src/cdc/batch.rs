@@ -53,7 +53,7 @@ impl Batch {
     pub(super) fn work(self, topic: &Arc<str>) -> Work {
         let Self { sets, letters, ops, partition, from, to } = self;
         let changes = sets.into_iter().map(|(community, users)| change(community, users)).collect();
-        Work { letters, step: Step { table: Arc::clone(topic), partition, from, to, changes }, ops }
+        Work { letters, step: Step { table: Arc::clone(topic), partition, from, to, whole: false, changes }, ops }
     }
 }
 

@@ -88,7 +88,7 @@ impl Follower {
         let found = self.found(&partitions).await?;
         self.look_back(&found).await?;
         let topic = self.table.topic().into();
-        let mut machine = Machine::new(topic, self.columns.clone(), positions(found));
+        let mut machine = Machine::new(topic, self.columns.clone(), found);
         if partitions.is_empty() {
             self.recovered();
             return self.reassigned().await;
@@ -102,15 +102,15 @@ impl Follower {
                 biased;
                 again = self.reassigned() => return again,
                 _ = looks.tick() => {
-                    if !machine.is_at(&positions(self.found(&partitions).await?)) {
+                    if !machine.is_at(&self.found(&partitions).await?) {
                         return Ok(Again::Moved);
                     }
                     if self.clock.uptime() >= still_at {
                         still_at = self.clock.uptime() + CDC_STILL_INTERVAL;
                         self.stay(&machine).await?;
                     }
-                    if until_end == 0 {
-                        self.look_ahead(&partitions, &mut machine, &mut reader).await?;
+                    if until_end == 0 && !self.look_ahead(&partitions, &mut machine, &mut reader).await? {
+                        return Ok(Again::Moved);
                     }
                     until_end = (until_end + 1) % CDC_LOOKS_AN_END;
                     self.recovered();
@@ -201,13 +201,14 @@ impl Follower {
         Ok(())
     }
 
-    /// Looks how much there is to come, and reads with another consumer when one hears nothing of it.
+    /// Looks how much there is to come, and reads with another consumer when one hears nothing of it. Whether the sets are
+    /// where they were left.
     async fn look_ahead(
         &mut self,
         partitions: &[Partition],
         machine: &mut Machine,
         reader: &mut Box<dyn TableReader>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         for partition in partitions {
             let end = self.table.bounds(*partition).await?.end;
             match machine.handle_end(*partition, end) {
@@ -217,9 +218,18 @@ impl Follower {
                     *reader = self.table.read(machine.from()).await?;
                     machine.handle_reopened(*partition, end);
                 }
+                Look::Whole => {
+                    let step = machine.whole(*partition);
+                    let stepped = self.stores.members.follow(&step).await?;
+                    if !machine.handle_stepped(&step, stepped) {
+                        return Ok(false);
+                    }
+                    tracing::info!(topic = self.table.topic(), %partition, "the members are whole");
+                    self.pulse.set_lag(*partition, 0);
+                }
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Says that somebody follows, or a table that is quiet for a day would look like one that nobody followed.
@@ -274,7 +284,8 @@ impl Follower {
         self.buried.insert(partition, Position::behind(offset));
         let (topic, reason) = (self.table.topic(), &letter.unreadable);
         tracing::error!(topic, %partition, %offset, %reason, "a change can't be followed; it is a dead letter now");
-        metrics::counter!("peal_dead_letters_total", "reason" => reason.name()).increment(1);
+        let topic = topic.to_owned();
+        metrics::counter!("peal_dead_letters_total", "topic" => topic, "reason" => reason.name()).increment(1);
         Ok(())
     }
 
@@ -295,8 +306,4 @@ impl Follower {
         }
         self.pulse.succeed();
     }
-}
-
-fn positions(found: Vec<(Partition, Option<Followed>)>) -> Vec<(Partition, Option<Position>)> {
-    found.into_iter().map(|(partition, followed)| (partition, followed.map(|place| place.position))).collect()
 }

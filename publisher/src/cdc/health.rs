@@ -5,12 +5,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use peal_proto::Partition;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::limits::STALL_TIMEOUT;
 
 /// What is told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "FollowerHealth")]
 pub(crate) struct Health {
     topic: String,
     /// How many partitions are this publisher's; unknown until Kafka has said which.

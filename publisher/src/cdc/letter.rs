@@ -1,7 +1,7 @@
 //! Records of a table's topic that can't be followed, and the dead letters they become.
 
-use peal_proto::{DeadLetter, LetterTopic, Offset, Partition};
-use peal_store::log::{Headers, NewRecord};
+use peal_proto::{LetterTopic, Offset, Partition};
+use peal_store::log::{Headers, NewRecord, Record, dead_letter};
 use peal_store::table::RowRecord;
 
 use super::change::Unreadable;
@@ -13,7 +13,7 @@ pub(super) struct Letter {
     /// Of the table's topic.
     pub(super) partition: Partition,
     pub(super) offset: Offset,
-    letter: Vec<u8>,
+    letter: NewRecord,
 }
 
 impl Letter {
@@ -22,14 +22,16 @@ impl Letter {
         let RowRecord { partition, offset, ref key, ref value } = *record;
         let key = key.as_deref().map_or_else(|| "no key".into(), String::from_utf8_lossy);
         let reason = format!("{unreadable} (key: {key})");
-        let topic = LetterTopic::Other(topic.into());
-        let letter = DeadLetter::new(reason, topic, partition, offset, None, value.as_deref().unwrap_or_default());
-        Self { unreadable, partition, offset, letter: letter.to_json() }
+        let (topic, kind) = (LetterTopic::Other(topic.into()), unreadable.name());
+        let value = value.clone().unwrap_or_default();
+        let record = Record { offset, written: None, key: None, headers: Headers::default(), value };
+        let letter = dead_letter(topic, partition, &record, kind, reason);
+        Self { unreadable, partition, offset, letter }
     }
 
     /// As it is appended to a log of so many partitions.
     pub(super) fn record(&self, partitions: u32) -> NewRecord {
         let partition = Partition::new(self.partition.get() % partitions.max(1));
-        NewRecord { partition, key: 0, headers: Headers::default(), value: self.letter.clone().into() }
+        NewRecord { partition, ..self.letter.clone() }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use peal_proto::{Partition, Position};
-use peal_store::members::{STEP_USERS_MAX, Step, Stepped};
+use peal_store::members::{Followed, STEP_USERS_MAX, Step, Stepped};
 use peal_store::table::RowRecord;
 
 use super::batch::{Batch, Work};
@@ -27,6 +27,7 @@ pub(super) struct Machine {
 struct Seat {
     /// Where the sets are, as far as is known.
     position: Option<Position>,
+    whole: Wholeness,
     /// The last record was of a snapshot.
     in_snapshot: bool,
     /// How often in a row there was more in the topic and nothing came.
@@ -35,7 +36,26 @@ struct Seat {
     empty_to: Position,
 }
 
+/// Whether the sets hold what the table does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wholeness {
+    /// They do, or did a moment ago.
+    Whole,
+    /// They are being made from the beginning of the topic, and will once they are here: where it ended when it was first looked
+    /// at.
+    Made { upto: Option<Position> },
+}
+
 impl Seat {
+    fn new(found: Option<Followed>) -> Self {
+        let whole = match found {
+            Some(Followed { whole: true, .. }) => Wholeness::Whole,
+            Some(_) | None => Wholeness::Made { upto: None },
+        };
+        let position = found.map(|followed| followed.position);
+        Self { position, whole, in_snapshot: false, quiet_looks: 0, empty_to: Position::START }
+    }
+
     fn reach(&self) -> Position {
         self.position.unwrap_or(Position::START)
     }
@@ -48,6 +68,8 @@ pub(super) enum Look {
     Behind(u64),
     /// There are some, and the reader has not heard of them for a while.
     Deaf,
+    /// The sets that were being made are whole.
+    Whole,
 }
 
 /// What the records of a step mean beyond the sets.
@@ -64,10 +86,9 @@ impl Machine {
     pub(super) fn new(
         topic: Arc<str>,
         columns: Columns,
-        found: impl IntoIterator<Item = (Partition, Option<Position>)>,
+        found: impl IntoIterator<Item = (Partition, Option<Followed>)>,
     ) -> Self {
-        let seat = |position| Seat { position, in_snapshot: false, quiet_looks: 0, empty_to: Position::START };
-        let seats = found.into_iter().map(|(partition, position)| (partition, seat(position))).collect();
+        let seats = found.into_iter().map(|(partition, followed)| (partition, Seat::new(followed))).collect();
         Self { topic, reader: ChangeReader::new(columns), seats }
     }
 
@@ -93,9 +114,13 @@ impl Machine {
                     told.made_again |= from.is_some_and(|from| from.covers(record.offset));
                     let read = self.reader.read(record);
                     let is_snapshot = read.as_ref().is_ok_and(|change| change.op == Op::Snapshot);
-                    told.snapshot |= is_snapshot && !seat.in_snapshot && from.is_some();
+                    told.snapshot |=
+                        is_snapshot && !seat.in_snapshot && from.is_some_and(|from| from > Position::START);
                     seat.in_snapshot = is_snapshot;
                     batch.add(&self.topic, record, read);
+                }
+                if told.made_again && seat.whole != Wholeness::Whole {
+                    seat.whole = Wholeness::Made { upto: None };
                 }
                 let work = batch.work(&self.topic);
                 from = Some(work.step.to);
@@ -110,6 +135,9 @@ impl Machine {
         match (stepped, self.seats.get_mut(&step.partition)) {
             (Stepped::Done, Some(seat)) => {
                 seat.position = Some(step.to);
+                if step.whole {
+                    seat.whole = Wholeness::Whole;
+                }
                 true
             }
             (Stepped::Done, None) => true,
@@ -118,17 +146,29 @@ impl Machine {
     }
 
     /// Whether the sets are where they were left.
-    pub(super) fn is_at(&self, found: &[(Partition, Option<Position>)]) -> bool {
-        found.iter().all(|(partition, found)| self.seats.get(partition).is_some_and(|seat| seat.position == *found))
+    pub(super) fn is_at(&self, found: &[(Partition, Option<Followed>)]) -> bool {
+        let is_at = |(partition, found): &(Partition, Option<Followed>)| {
+            let Some(seat) = self.seats.get(partition) else { return false };
+            let whole = found.is_some_and(|followed| followed.whole);
+            seat.position == found.map(|followed| followed.position) && whole == (seat.whole == Wholeness::Whole)
+        };
+        found.iter().all(is_at)
     }
 
     /// What it means that a partition ends here.
     pub(super) fn handle_end(&mut self, partition: Partition, end: Position) -> Look {
         let Some(seat) = self.seats.get_mut(&partition) else { return Look::Behind(0) };
+        seat.quiet_looks = if seat.reach() >= end { 0 } else { seat.quiet_looks + 1 };
+        let is_quiet = seat.quiet_looks > CDC_QUIET_LOOKS_MAX;
+        if let Wholeness::Made { upto } = &mut seat.whole {
+            let upto = *upto.get_or_insert(end);
+            if seat.reach() >= upto || seat.empty_to >= upto && is_quiet {
+                return Look::Whole;
+            }
+        }
         let reach = seat.reach().max(seat.empty_to);
         let behind = end.next().get().saturating_sub(reach.next().get());
-        seat.quiet_looks = if behind == 0 { 0 } else { seat.quiet_looks + 1 };
-        if seat.quiet_looks > CDC_QUIET_LOOKS_MAX { Look::Deaf } else { Look::Behind(behind) }
+        if is_quiet && behind > 0 { Look::Deaf } else { Look::Behind(behind) }
     }
 
     /// The reader was replaced, and what the second does not hear of is not there.
@@ -138,13 +178,20 @@ impl Machine {
         }
     }
 
-    /// A step that changes nothing, so that its age is that of a follower who is there.
+    /// A step that says of a partition that its sets are whole.
+    pub(super) fn whole(&self, partition: Partition) -> Step {
+        let position = self.seats.get(&partition).and_then(|seat| seat.position);
+        Step { whole: true, ..self.stay(partition, position) }
+    }
+
+    /// Steps that change nothing, so that their age is that of a follower who is there.
     pub(super) fn still(&self) -> Vec<Step> {
-        let step = |(partition, seat): (&Partition, &Seat)| {
-            let position = seat.position?;
-            let table = Arc::clone(&self.topic);
-            Some(Step { table, partition: *partition, from: Some(position), to: position, changes: Vec::new() })
-        };
-        self.seats.iter().filter_map(step).collect()
+        let begun = self.seats.iter().filter(|(_, seat)| seat.position.is_some());
+        begun.map(|(partition, seat)| self.stay(*partition, seat.position)).collect()
+    }
+
+    fn stay(&self, partition: Partition, from: Option<Position>) -> Step {
+        let (table, to) = (Arc::clone(&self.topic), from.unwrap_or(Position::START));
+        Step { table, partition, from, to, whole: false, changes: Vec::new() }
     }
 }

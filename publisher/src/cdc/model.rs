@@ -3,16 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use peal_proto::{Offset, Partition, Position};
-use peal_store::members::{SetChange, Step, Stepped};
+use peal_store::members::{Followed, SetChange, Step, Stepped};
 use peal_store::table::RowRecord;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::machine::Machine;
+use super::machine::{Look, Machine};
 use crate::config::Columns;
 
 const PARTITIONS: u32 = 3;
@@ -76,6 +77,10 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     vec(event, 0..60)
 }
 
+fn partition_of((_, user): Row) -> Partition {
+    Partition::new(u32::try_from(user % u64::from(PARTITIONS)).unwrap())
+}
+
 /// The table, and what Debezium tells of it.
 #[derive(Default)]
 struct Table {
@@ -113,13 +118,13 @@ impl Table {
     fn tell(&mut self, key: Row, event: Option<(&str, Option<Row>, Option<Row>)>) {
         let columns = |(community, user): Row| json!({ "community_id": community, "user_id": user, "role": "x" });
         let bytes = |value: Value| Bytes::from(value.to_string());
-        let partition = u32::try_from(key.1 % u64::from(PARTITIONS)).unwrap();
-        let records = &mut self.topic[partition as usize];
+        let partition = partition_of(key);
+        let records = &mut self.topic[partition.get() as usize];
         let value = event.map(|(op, before, after)| {
             bytes(json!({ "op": op, "before": before.map(columns), "after": after.map(columns) }))
         });
         let offset = Offset::new(records.len() as u64);
-        records.push(RowRecord { partition: Partition::new(partition), offset, key: Some(bytes(columns(key))), value });
+        records.push(RowRecord { partition, offset, key: Some(bytes(columns(key))), value });
     }
 
     /// Kafka keeps the last record of each key, where so much of the topic has been looked through.
@@ -132,6 +137,10 @@ impl Table {
         }
     }
 
+    fn end(&self, partition: Partition) -> Position {
+        self.topic[partition.get() as usize].last().map_or(Position::START, |last| Position::behind(last.offset))
+    }
+
     fn read(&self, partition: Partition, from: Position, records: usize) -> Vec<RowRecord> {
         let all = self.topic[partition.get() as usize].iter();
         all.filter(|record| !from.covers(record.offset)).take(records).cloned().collect()
@@ -142,27 +151,42 @@ impl Table {
 #[derive(Clone, Default)]
 struct Store {
     rows: BTreeSet<Row>,
-    positions: BTreeMap<Partition, Position>,
+    followed: BTreeMap<Partition, Followed>,
 }
 
 impl Store {
     fn follow(&mut self, step: &Step) -> Stepped {
-        let found = self.positions.get(&step.partition).copied();
-        if found != step.from {
-            return Stepped::Elsewhere(found);
+        let found = self.followed.get(&step.partition).copied();
+        let position = found.map(|found| found.position);
+        if position != step.from {
+            return Stepped::Elsewhere(position);
         }
         for SetChange { community, add, remove } in &step.changes {
             assert!(!add.iter().any(|user| remove.contains(user)), "{step:?}");
             self.rows.extend(add.iter().map(|user| (community.get(), user.get())));
             self.rows.retain(|(of, user)| *of != community.get() || !remove.iter().any(|gone| gone.get() == *user));
         }
-        self.positions.insert(step.partition, step.to);
+        let whole = step.whole || found.is_some_and(|found| found.whole);
+        self.followed.insert(step.partition, Followed { position: step.to, whole, age: Duration::ZERO });
         Stepped::Done
     }
 
+    fn found(&self) -> Vec<(Partition, Option<Followed>)> {
+        (0..PARTITIONS).map(Partition::new).map(|at| (at, self.followed.get(&at).copied())).collect()
+    }
+
     fn machine(&self) -> Machine {
-        let found = (0..PARTITIONS).map(Partition::new).map(|at| (at, self.positions.get(&at).copied()));
-        Machine::new(Arc::from("t"), Columns::default(), found)
+        Machine::new(Arc::from("t"), Columns::default(), self.found())
+    }
+
+    /// The rows of a partition that is said to be whole are those of the table.
+    fn is_as_it_says(&self, table: &Table) {
+        for (partition, _) in self.followed.iter().filter(|(_, followed)| followed.whole) {
+            let of =
+                |rows: &BTreeSet<Row>| rows.iter().filter(|row| partition_of(**row) == *partition).copied().collect();
+            let (found, due): (Vec<_>, Vec<_>) = (of(&self.rows), of(&table.rows));
+            assert_eq!(found, due, "{partition}, {:?}", self.followed);
+        }
     }
 }
 
@@ -186,6 +210,20 @@ fn read(table: &Table, store: &mut Store, machine: &mut Machine, partition: u32,
     !records.is_empty()
 }
 
+/// Looks where the sets are, and where the topic ends.
+fn look(table: &Table, store: &mut Store, machine: &mut Machine) {
+    if !machine.is_at(&store.found()) {
+        *machine = store.machine();
+    }
+    for partition in (0..PARTITIONS).map(Partition::new) {
+        if machine.handle_end(partition, table.end(partition)) == Look::Whole {
+            let step = machine.whole(partition);
+            let stepped = store.follow(&step);
+            assert!(machine.handle_stepped(&step, stepped));
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
@@ -203,26 +241,28 @@ proptest! {
                 Event::Unheard { follower, partition, records } => {
                     read(&table, &mut store, &mut machines[follower], partition, records, false);
                 }
-                Event::Look { follower } => machines[follower] = store.machine(),
+                Event::Look { follower } => look(&table, &mut store, &mut machines[follower]),
                 Event::Back { partition, by } => {
-                    if let Some(position) = store.positions.get_mut(&Partition::new(partition)) {
-                        *position = Position::at(Offset::new(position.next().get().saturating_sub(by)));
+                    if let Some(followed) = store.followed.get_mut(&Partition::new(partition)) {
+                        let back = followed.position.next().get().saturating_sub(by);
+                        (followed.position, followed.whole) = (Position::at(Offset::new(back)), false);
                     }
                 }
                 Event::Save => saved = store.clone(),
                 Event::Restore => store = saved.clone(),
                 Event::Wipe => store = Store::default(),
             }
+            store.is_as_it_says(&table);
         }
         let [mut machine, _] = machines;
-        let found: Vec<_> =
-            (0..PARTITIONS).map(Partition::new).map(|at| (at, store.positions.get(&at).copied())).collect();
-        if !machine.is_at(&found) {
+        if !machine.is_at(&store.found()) {
             machine = store.machine();
         }
         for partition in 0..PARTITIONS {
             while read(&table, &mut store, &mut machine, partition, 5, true) {}
         }
+        look(&table, &mut store, &mut machine);
+        prop_assert!(store.followed.values().all(|followed| followed.whole));
         prop_assert_eq!(store.rows, table.rows);
     }
 }

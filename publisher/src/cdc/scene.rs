@@ -12,14 +12,14 @@ use peal_store::inbox::Retention;
 use peal_store::log::Member;
 use peal_store::simulated::{Outage, Simulation, Store};
 use peal_store::table::{Bounds, Keeping, RowRecord, TableReader};
-use peal_store::{StoreError, Stores, Table};
+use peal_store::{Members, StoreError, Stores, Table};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::Cdc;
+use super::{Cdc, Whole};
 use crate::config::Columns;
 
 const TOPIC: &str = "shop.public.memberships";
@@ -214,6 +214,33 @@ async fn sets_that_were_lost_are_made_again_from_the_beginning_of_the_topic() {
     scene.rows.delete(7, 5);
     scene.start();
     scene.until(7, &[1, 2, 3, 6, 7, 8, 9, 10]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_told_from_sets_that_are_being_made_again() {
+    let mut scene = Scene::new();
+    let fanout = Whole::new(Arc::clone(&scene.stores.members), Arc::new(scene.rows.clone()));
+    let community = CommunityId::new(7).unwrap();
+    let scanned = async || Some(fanout.scan(community, None).await.ok()?.users.len());
+    assert_eq!(scanned().await, None, "there is no topic yet");
+    (1..=10).for_each(|user| scene.rows.create(7, user));
+    scene.until(7, &(1..=10).collect::<Vec<_>>()).await;
+    let whole = async {
+        while scanned().await != Some(10) {
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    timeout(PATIENCE, whole).await.unwrap();
+    scene.following = None;
+    scene.services.wipe_members();
+    assert_eq!(scanned().await, None);
+    scene.start();
+    let mut seen = BTreeSet::new();
+    while !seen.contains(&Some(10)) {
+        seen.insert(scanned().await);
+        sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(seen, BTreeSet::from([None, Some(10)]), "all or nobody");
 }
 
 #[tokio::test(start_paused = true)]

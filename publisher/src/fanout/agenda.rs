@@ -26,7 +26,7 @@ pub(super) enum Entry {
 impl Entry {
     pub(super) fn offset(&self) -> Offset {
         match self {
-            Self::Event(work) => work.offset,
+            Self::Event(work) => work.offset(),
             Self::Duplicate(offset) => *offset,
             Self::Poison(letter) => letter.offset,
         }
@@ -132,7 +132,7 @@ impl Agenda {
 
     /// Holds back an event that could not be told when its turn had come.
     pub(super) fn hold(&mut self, work: Box<Work>, why: Why) {
-        let place = self.held.partition_point(|held| held.work.offset < work.offset);
+        let place = self.held.partition_point(|held| held.work.offset() < work.offset());
         self.held.insert(place, Held { work, why });
     }
 

@@ -36,7 +36,7 @@ impl Claims {
     /// The copies to claim next; none if all are.
     pub(super) fn next(&self) -> impl Iterator<Item = (EventId, Offset)> + '_ {
         let works = self.now.iter().filter_map(|place| unclaimed(&self.entries[*place]));
-        works.map(|work| (work.id(), work.offset))
+        works.map(|work| (work.id(), work.offset()))
     }
 
     pub(super) fn is_done(&self) -> bool {

@@ -5,8 +5,8 @@
 
 use peal_proto::event::EVENT_VERSION;
 use peal_proto::limits::EVENT_RECORD_BYTES_MAX;
-use peal_proto::{Audience, CommunityId, DeadLetter, Event, EventId, Offset, Partition, Topic};
-use peal_store::log::{Headers, NewRecord, Record};
+use peal_proto::{Audience, CommunityId, Event, EventId, Offset, Partition, Topic};
+use peal_store::log::{NewRecord, Record, dead_letter};
 use peal_store::status::Status;
 use serde::Deserialize;
 
@@ -88,16 +88,15 @@ pub(crate) struct Letter {
 
 impl Letter {
     pub(crate) fn of(record: &Record, partition: Partition, poison: Poison) -> Self {
-        let &Record { offset, key, ref value, .. } = record;
-        let record = letter(&poison, partition, offset, key, value);
-        Self { poison, offset, claimed: None, status: None, record }
+        let letter = letter(&poison, partition, record);
+        Self { poison, offset: record.offset, claimed: None, status: None, record: letter }
     }
 
     /// Of an event whose community has no members any more.
     pub(super) fn missing(work: &Work, community: CommunityId, partition: Partition) -> Self {
-        let (offset, published) = (work.offset, work.published());
+        let (offset, published) = (work.offset(), work.published());
         let poison = Poison::Missing { community, published };
-        let record = letter(&poison, partition, offset, Some(community.get()), &work.value);
+        let record = letter(&poison, partition, &work.record);
         let (claimed, status) =
             ((published == 0).then(|| work.id()), Some(status::failed(&work.event, published).into()));
         Self { poison, offset, claimed, status, record }
@@ -109,22 +108,21 @@ impl Letter {
     }
 }
 
-fn letter(poison: &Poison, partition: Partition, offset: Offset, key: Option<u64>, value: &[u8]) -> NewRecord {
-    let letter = DeadLetter::new(poison.to_string(), Topic::Events, partition, offset, key, value);
-    let (key, value) = (key.unwrap_or_default(), letter.to_json().into());
-    NewRecord { partition, key, headers: Headers::default(), value }
+fn letter(poison: &Poison, partition: Partition, record: &Record) -> NewRecord {
+    dead_letter(Topic::Events, partition, record, poison.name(), poison.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use peal_store::log::Headers;
 
     use super::*;
 
     const EVENT: &str = r#"{"version":1,"event":"e1","kind":"community.posted","community":7,"at":"2026-11-22T10:00:00.000Z","data":{}}"#;
 
     fn record(key: Option<u64>, value: impl Into<Bytes>) -> Record {
-        Record { offset: Offset::new(5), key, headers: Headers::default(), value: value.into() }
+        Record { offset: Offset::new(5), written: None, key, headers: Headers::default(), value: value.into() }
     }
 
     fn reason(key: Option<u64>, value: impl Into<Bytes>) -> String {

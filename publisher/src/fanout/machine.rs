@@ -298,10 +298,7 @@ impl Machine {
             return None;
         }
         Some(match letter::open(record) {
-            Ok(event) => {
-                let value = record.value.clone();
-                Entry::Event(Box::new(Work { event, offset, value, part: found.flatten() }))
-            }
+            Ok(event) => Entry::Event(Box::new(Work { event, record: record.clone(), part: found.flatten() })),
             Err(poison) => Entry::Poison(Letter::of(record, self.partition, poison)),
         })
     }

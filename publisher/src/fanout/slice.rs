@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use peal_proto::shard::partition_of;
-use peal_proto::{Template, UserId};
+use peal_proto::{Template, Timestamp, UserId};
 use peal_store::log::{Headers, NewRecord};
 use peal_store::status::Status;
 
@@ -18,8 +18,8 @@ use crate::limits::SLICE_DONE_BYTES_MAX;
 pub(super) struct Slice {
     limits: FanoutLimits,
     bytes: Vec<u8>,
-    /// For whom, and where in the bytes it ends.
-    ends: Vec<(UserId, usize)>,
+    /// For whom, where in the bytes it ends, and when it is no longer worth delivering.
+    ends: Vec<(UserId, usize, Option<Timestamp>)>,
     done: Vec<(Done, Status)>,
     /// What they take in the checkpoint.
     done_bytes: usize,
@@ -32,7 +32,7 @@ impl Slice {
 
     pub(super) fn push(&mut self, user: UserId, template: &Template) {
         template.write(user, &mut self.bytes);
-        self.ends.push((user, self.bytes.len()));
+        self.ends.push((user, self.bytes.len(), template.expires()));
     }
 
     /// The slice is the last of this event.
@@ -65,11 +65,11 @@ impl Slice {
         let bytes = Bytes::from(bytes);
         let mut start = 0;
         let mut records = Vec::with_capacity(ends.len());
-        for (user, end) in ends {
+        for (user, end, expires) in ends {
             records.push(NewRecord {
                 partition: partition_of(user.get(), partitions),
                 key: user.get(),
-                headers: Headers::default(),
+                headers: Headers { expires, ..Headers::default() },
                 value: bytes.slice(start..end),
             });
             start = end;

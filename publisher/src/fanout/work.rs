@@ -1,7 +1,7 @@
 //! One event on its way to its members: who is still to be told, and how far it is.
 
-use bytes::Bytes;
 use peal_proto::{CommunityId, Event, EventId, Offset, Template, UserId};
+use peal_store::log::Record;
 use peal_store::members::{MembersPage, ScanCursor};
 use peal_store::status::Status;
 
@@ -13,9 +13,8 @@ use crate::status;
 /// An event whose members are not read yet.
 pub(super) struct Work {
     pub(super) event: Event,
-    pub(super) offset: Offset,
     /// As it stands in the log.
-    pub(super) value: Bytes,
+    pub(super) record: Record,
     /// How far it is, once begun.
     pub(super) part: Option<Part>,
 }
@@ -25,13 +24,17 @@ impl Work {
         self.event.event.clone()
     }
 
+    pub(super) fn offset(&self) -> Offset {
+        self.record.offset
+    }
+
     /// Whose events are told one after the other; an event for one user is told at once.
     pub(super) fn community(&self) -> Option<CommunityId> {
         self.event.audience.community()
     }
 
     pub(super) fn open(&self) -> Open {
-        Open { offset: self.offset, part: self.part }
+        Open { offset: self.offset(), part: self.part }
     }
 
     fn told(&mut self, user: UserId) {
@@ -134,7 +137,7 @@ impl Expansion {
     }
 
     pub(super) fn done(&self) -> Done {
-        Done { offset: self.work.offset, members: self.work.published() }
+        Done { offset: self.work.offset(), members: self.work.published() }
     }
 
     /// What can be said of it once what was told is durable.

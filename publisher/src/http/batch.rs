@@ -22,6 +22,7 @@ use peal_proto::event::{BatchItem, EventRequest};
 use peal_proto::limits::EVENT_BYTES_MAX;
 use peal_proto::{Audience, Event, EventId};
 use peal_serve::{Failure, parse_object, require_type};
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::time::{sleep, timeout};
 
@@ -31,14 +32,15 @@ use crate::admission::{Client, Toll};
 use crate::ingest::{Seat, Taken};
 use crate::limits::{BATCH_PART_BYTES_MAX, BATCH_PART_ITEMS_MAX, BATCH_SILENCE_MAX};
 
-const NDJSON: &str = "application/x-ndjson";
+pub(super) const NDJSON: &str = "application/x-ndjson";
 
 /// The media types of a batch; some call NDJSON by other names.
-const TYPES: [&str; 4] = [NDJSON, "application/json", "application/ndjson", "application/jsonl"];
+pub(super) const TYPES: [&str; 4] = [NDJSON, "application/json", "application/ndjson", "application/jsonl"];
 
 /// What became of an item, a line of the answer.
-#[derive(Debug, Serialize)]
-struct Answer {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "BatchAnswer")]
+pub(super) struct Answer {
     /// Its number: of its line, or in the array, from 1.
     item: u64,
     result: Outcome,
@@ -49,7 +51,7 @@ struct Answer {
 }
 
 /// Sending an item again is of use only when it is unknown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Outcome {
     /// It is durable.
@@ -237,10 +239,10 @@ impl Batch {
     }
 
     fn event(&self, text: &[u8]) -> Result<Event, Failure> {
-        let BatchItem { community, user, event, kind, data } = parse_object("the item", text)?;
+        let BatchItem { community, user, event, kind, data, ttl, collapse } = parse_object("the item", text)?;
         let audience = Audience::of(community, user).map_err(|error| Failure::invalid(format!("the item: {error}")))?;
         let id = self.app.event_id(event.as_ref())?;
-        let request = EventRequest { event: None, kind, data };
+        let request = EventRequest { event: None, kind, data, ttl, collapse };
         Event::posted(audience, id, self.app.clock.now(), request).map_err(|error| super::events::unwritable(&error))
     }
 

@@ -7,8 +7,10 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use peal_proto::event::{EventRequest, JoinRequest};
 use peal_proto::{Audience, CommunityId, Event, EventId, ProblemKind};
+use peal_serve::openapi::{Argument, Operation};
 use peal_serve::{Failure, Json, Path, Query, from_text};
 use peal_store::status::Account;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::wait::Wait;
@@ -18,14 +20,16 @@ use crate::ingest::Seat;
 use crate::limits::STORE_TIMEOUT;
 use crate::within::within;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub(super) struct OfCommunity {
+    /// Whose members are told.
     #[serde(deserialize_with = "from_text")]
     community: CommunityId,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub(super) struct OfEvent {
+    /// The event.
     #[serde(deserialize_with = "from_text")]
     pub(super) event: EventId,
 }
@@ -33,6 +37,15 @@ pub(super) struct OfEvent {
 /// The client and the community are within their rates. This is looked at before there is a seat and a body is read, so that a
 /// refusal costs next to nothing.
 pub(super) struct Admitted;
+
+impl Argument for Admitted {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.add_problem(
+            ProblemKind::TooManyRequests,
+            "The client or the community is over its rate; nothing was stored.",
+        );
+    }
+}
 
 impl FromRequestParts<Arc<App>> for Admitted {
     type Rejection = Failure;
@@ -49,7 +62,7 @@ impl FromRequestParts<Arc<App>> for Admitted {
 }
 
 /// The event's id, to ask for its account and to repeat the request with; or the account, when it was waited for.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(untagged)]
 pub(super) enum Accepted {
     Event { event: EventId },

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use peal_proto::{CommunityId, UserId};
+use peal_proto::{CommunityId, ProblemKind, UserId};
+use peal_serve::openapi::{Argument, Operation};
 use peal_serve::{Failure, Json, Path, Query, from_text};
 use peal_store::StoreError;
 use peal_store::members::{MEMBERS_PAGE_MAX, ScanCursor};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::App;
@@ -16,22 +18,31 @@ use crate::ingest::{Seat, busy};
 use crate::limits::{MEMBERS_BODY_BYTES_MAX, STORE_TIMEOUT};
 use crate::within::within;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub(super) struct OfCommunity {
+    /// The community.
     #[serde(deserialize_with = "from_text")]
     community: CommunityId,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub(super) struct OfMember {
+    /// The community.
     #[serde(deserialize_with = "from_text")]
     community: CommunityId,
+    /// Who is to be a member, or none.
     #[serde(deserialize_with = "from_text")]
     user: UserId,
 }
 
 /// A seat for a request that changes members.
 pub(super) struct MembersSeat(#[expect(dead_code, reason = "held until it is dropped")] Seat);
+
+impl Argument for MembersSeat {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.add_problem(ProblemKind::Unavailable, "Too many change members at the moment.");
+    }
+}
 
 impl FromRequestParts<Arc<App>> for MembersSeat {
     type Rejection = Failure;
@@ -66,17 +77,23 @@ pub(super) async fn remove(
 }
 
 /// Many at once; a user in both lists is removed.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "MembersChange")]
 #[serde(deny_unknown_fields)]
 pub(super) struct Change {
+    /// Who is to be a member.
     #[serde(default)]
+    #[schemars(length(max = MEMBERS_PAGE_MAX))]
     add: Vec<UserId>,
+    /// Who is to be none.
     #[serde(default)]
+    #[schemars(length(max = MEMBERS_PAGE_MAX))]
     remove: Vec<UserId>,
 }
 
 /// How many became members, and how many were.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "MembersChanged")]
 pub(super) struct Changed {
     added: u64,
     removed: u64,
@@ -99,13 +116,17 @@ pub(super) async fn change(
 }
 
 /// `?page=start`, then `?page=<next>`; without it, only the count.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WhichPage {
+    /// `start`, then the `next` of the page before; without it there is only the count.
+    #[schemars(with = "Option<String>", regex(pattern = r"^(start|0|[1-9][0-9]{0,18})$"))]
     page: Option<String>,
 }
 
-#[derive(Serialize)]
+/// The members of a community.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Members")]
 pub(super) struct Listed {
     community: CommunityId,
     count: u64,
@@ -114,7 +135,7 @@ pub(super) struct Listed {
 }
 
 /// In no order, and a user may come twice.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct ListedPage {
     users: Vec<UserId>,
     next: Option<String>,

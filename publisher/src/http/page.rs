@@ -6,6 +6,8 @@ use axum::response::{IntoResponse, Response};
 use peal_proto::ProblemKind;
 use peal_serve::{Failure, Path};
 use rust_embed::{EmbeddedFile, RustEmbed};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 #[derive(RustEmbed)]
 #[folder = "../browser/dist"]
@@ -19,8 +21,14 @@ pub(super) async fn index(headers: HeaderMap) -> Result<Response, Failure> {
     answer("index.html", &headers)
 }
 
-pub(super) async fn file(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, Failure> {
-    answer(&name, &headers)
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct OfFile {
+    /// The file's name.
+    file: String,
+}
+
+pub(super) async fn file(Path(OfFile { file }): Path<OfFile>, headers: HeaderMap) -> Result<Response, Failure> {
+    answer(&file, &headers)
 }
 
 fn answer(name: &str, headers: &HeaderMap) -> Result<Response, Failure> {

@@ -13,6 +13,7 @@ use futures_util::{Stream, stream};
 use peal_proto::EventId;
 use peal_serve::{Failure, Path, from_text};
 use peal_store::status::{Account, State as Progress};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::time::{sleep, timeout};
 
@@ -23,13 +24,20 @@ use crate::ingest::busy;
 use crate::limits::{STORE_TIMEOUT, STREAM_PAUSE, STREAM_SILENCE_MAX, WAIT_DEFAULT, WAIT_MAX};
 use crate::within::within;
 
+/// A time to wait, as JSON Schemas say it: to [`WAIT_MAX`]. What people write in other ways is taken as well.
+const LIMIT_PATTERN: &str = "^(0|(30|[12]?[0-9])s|(30000|[12]?[0-9]{1,4})ms)$";
+
 /// `?wait=published|settled&timeout=3s`.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wait {
+    /// What is waited for before the answer.
     #[serde(default, deserialize_with = "until")]
+    #[schemars(with = "String", extend("enum" = ["published", "settled"]))]
     wait: Option<Progress>,
+    /// How long: 3s unless it says so, 30s at most.
     #[serde(default, deserialize_with = "from_text")]
+    #[schemars(with = "String", regex(pattern = LIMIT_PATTERN))]
     timeout: Limit,
 }
 
@@ -75,14 +83,11 @@ impl Wait {
     pub(super) async fn answer(&self, app: &App, waiter: Waiter, event: EventId) -> (StatusCode, axum::Json<Accepted>) {
         let Self { wait, timeout: Limit(limit) } = self;
         let state = wait.unwrap_or(Progress::Published);
-        let account = match timeout(*limit + STORE_TIMEOUT, app.accounts.reaches(waiter, state, *limit)).await {
-            Ok(Ok(account)) => account,
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "an event that was waited for can't be looked at");
-                None
-            }
-            Err(_) => None,
-        };
+        let reached = app.accounts.reaches(waiter, state, *limit);
+        let account = within(*limit + STORE_TIMEOUT, "store of statuses", reached).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "an event that was waited for can't be looked at");
+            None
+        });
         match account {
             Some(account) if account.status.state >= state => {
                 (StatusCode::OK, axum::Json(Accepted::Account(account.into())))
@@ -161,7 +166,35 @@ fn is_final(account: &Account) -> bool {
 
 /// What the account says, so that two that say the same have one id.
 fn id(account: &Account) -> String {
-    let Account { status, delivered, parked, expired, failed } = account;
+    let Account { status, delivered, parked, expired, replaced, failed } = account;
     let (state, members, published) = (status.state as u8, status.members, status.published);
-    format!("{state}.{members}.{published}.{delivered}.{parked}.{expired}.{failed}.{}", status.duplicates)
+    format!("{state}.{members}.{published}.{delivered}.{parked}.{expired}.{replaced}.{failed}.{}", status.duplicates)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_that_the_document_has_is_taken_and_the_longest_is_the_limit() {
+        let document = serde_json::json!({ "pattern": LIMIT_PATTERN });
+        let document = jsonschema::validator_for(&document).unwrap();
+        let longest = format!("{}s", WAIT_MAX.as_secs());
+        let beyond = format!("{}ms", WAIT_MAX.as_millis() + 1);
+        for (text, taken) in [
+            ("0", true),
+            ("0s", true),
+            ("9s", true),
+            (&longest, true),
+            ("30000ms", true),
+            ("29999ms", true),
+            ("31s", false),
+            (&beyond, false),
+            ("-1s", false),
+            ("soon", false),
+        ] {
+            assert_eq!(document.is_valid(&serde_json::json!(text)), taken, "{text}");
+            assert_eq!(text.parse::<Limit>().is_ok(), taken, "{text}");
+        }
+    }
 }

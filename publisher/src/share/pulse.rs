@@ -35,7 +35,8 @@ impl Pulse {
 }
 
 /// How many workers there are of each sort.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
+#[schemars(rename = "WorkersHealth")]
 pub(crate) struct Health {
     /// How many partitions are this publisher's; unknown until the log has said which.
     pub(crate) assigned: Option<usize>,

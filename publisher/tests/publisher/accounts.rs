@@ -67,6 +67,25 @@ async fn an_event_is_settled_once_every_notification_is_accounted_for() {
     becomes(&bench, "e", "settled", json!([6, 6, 4, 1, 1, 0])).await;
 }
 
+/// A node says that one is replaced before it says of the same that it was parked, and what is delivered after all counts.
+#[tokio::test(start_paused = true)]
+async fn what_was_replaced_is_a_fate_of_its_own_and_all_fates_add_up() {
+    let bench = Bench::start(simulation().stores());
+    bench.fill(7, 4).await;
+    bench.say(7, "e").await;
+    let (parked, replaced) =
+        (Fate::Parked { until: NEVER }, |first, count| vec![run("e", first, count, Fate::Replaced)]);
+    write(&bench.stores, 1, &Receipt::Replayed { runs: replaced(1, 2) }).await;
+    write(&bench.stores, 1, &settled(0, 4, vec![run("e", 0, 4, parked)])).await;
+    becomes(&bench, "e", "settled", json!([4, 4, 0, 2, 0, 0])).await;
+    let (_, account) = bench.get("/v1/events/e").await;
+    assert_eq!(account["replaced"], 2, "{account}");
+    write(&bench.stores, 1, &Receipt::Replayed { runs: vec![run("e", 2, 2, Fate::Delivered)] }).await;
+    becomes(&bench, "e", "settled", json!([4, 4, 2, 1, 0, 0])).await;
+    let (_, account) = bench.get("/v1/events/e").await;
+    assert_eq!(account["replaced"], 1, "{account}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_a_node_settled_again_after_a_crash_is_counted_once() {
     let bench = Bench::start(simulation().stores());

@@ -87,7 +87,7 @@ async fn an_array_is_a_batch_as_well_and_events_without_an_id_get_one() {
 async fn what_is_wrong_with_an_item_is_told_and_the_others_are_taken() {
     let bench = Bench::start(simulation().stores());
     let large = format!(r#"{{"user":1,"kind":"k","data":{{"a":"{}"}}}}"#, "x".repeat(2 * 1024 * 1024));
-    let bad: [(&str, &str); 10] = [
+    let bad: [(&str, &str); 12] = [
         ("rubbish", "the item must be a JSON object"),
         ("{\"user\":1", "the item is not JSON: EOF"),
         (r#"{"user":1}"#, "missing field `kind`"),
@@ -96,6 +96,8 @@ async fn what_is_wrong_with_an_item_is_told_and_the_others_are_taken() {
         (r#"{"user":"1","kind":"k"}"#, r#"the item's "user""#),
         (r#"{"user":1,"kind":"k","usr":2}"#, "unknown field `usr`"),
         (r#"{"user":1,"kind":"k","event":"a b"}"#, "an event id is"),
+        (r#"{"user":1,"kind":"k","ttl":0}"#, "a ttl is a whole number of seconds from 1 to 604800"),
+        (r#"{"user":1,"kind":"k","collapse":""}"#, "a collapse key is 1 to 64 characters"),
         (r#"{"user":1,"kind":"k"} {"user":2,"kind":"k"}"#, "the item is not one JSON value"),
         (&large, "at most 65536 bytes"),
     ];

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::{Body, HttpBody as _, to_bytes};
 use axum::http::{Request, Response};
+use futures_util::FutureExt;
 use peal_proto::{EventId, Partition, Position, ShardMap, Timestamp, Topic, UserId};
 use peal_publisher::{FanoutLimits, Publisher, Settings};
 use peal_serve::Clock;
@@ -42,6 +44,9 @@ pub(crate) fn user(number: u64) -> UserId {
 pub(crate) struct Bench {
     pub(crate) stores: Stores,
     pub(crate) publisher: Publisher,
+    router: Router,
+    /// What the publisher says of its interface.
+    document: Value,
     pub(crate) stop: CancellationToken,
     pub(crate) running: JoinHandle<()>,
 }
@@ -56,12 +61,14 @@ impl Bench {
         let (_, map) = watch::channel(Arc::new(ShardMap::new(5, PARTITIONS, urls).unwrap()));
         let clock = Clock::simulated(Timestamp::from_millis(1_795_341_600_000));
         let publisher = Publisher::new(stores.clone(), map, clock, settings);
+        let router = publisher.router();
+        let document = document(&router);
         let stop = CancellationToken::new();
         let running = tokio::spawn({
             let (publisher, stop) = (publisher.clone(), stop.clone());
             async move { publisher.run(stop).await }
         });
-        Self { stores, publisher, stop, running }
+        Self { stores, publisher, router, document, stop, running }
     }
 
     /// `kill -9`: nothing of it runs any more.
@@ -71,7 +78,30 @@ impl Bench {
     }
 
     pub(crate) async fn ask(&self, request: Request<Body>) -> Response<Body> {
-        self.publisher.router().oneshot(request).await.unwrap()
+        let (method, path) = (request.method().as_str().to_lowercase(), request.uri().path().to_owned());
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        self.assert_documented(&method, &path, &response);
+        response
+    }
+
+    /// Every answer that a test sees has a status, and a media type, that the document has; but those of what is not there.
+    fn assert_documented(&self, method: &str, path: &str, response: &Response<Body>) {
+        if method == "options" {
+            return; // the browsers' question, which the layer of other origins answers
+        }
+        let (status, headers) = (response.status().as_u16(), response.headers());
+        let Some(operation) = operation(&self.document, path).map(|operations| &operations[method]) else {
+            return assert_eq!(status, 404, "{path}");
+        };
+        if operation.is_null() {
+            return assert_eq!(status, 405, "{method} {path}");
+        }
+        let said = &operation["responses"][status.to_string()];
+        assert!(!said.is_null(), "{method} {path} answers {status}, which its document does not say: {operation}");
+        if let Some(given) = headers.get("content-type") {
+            let media_type = given.to_str().unwrap().split(';').next().unwrap();
+            assert!(!said["content"][media_type].is_null(), "{method} {path} answers {media_type}: {said}");
+        }
     }
 
     pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
@@ -109,6 +139,23 @@ impl Bench {
     pub(crate) async fn published(&self, event: &str) -> Status {
         published(&self.stores, event).await
     }
+}
+
+fn document(router: &Router) -> Value {
+    let request = Request::get("/openapi.json").body(Body::empty()).unwrap();
+    let response = router.clone().oneshot(request).now_or_never().unwrap().unwrap();
+    let bytes = to_bytes(response.into_body(), 1_000_000).now_or_never().unwrap().unwrap();
+    serde_json::from_slice(&bytes).unwrap()
+}
+
+/// The operations of the first path in the document that this one is of.
+fn operation<'a>(document: &'a Value, path: &str) -> Option<&'a Value> {
+    let is_of = |template: &str| {
+        let (parts, templates) = (path.split('/'), template.split('/'));
+        let all_same = parts.zip(templates).all(|(part, of)| of.starts_with('{') || part == of);
+        all_same && path.split('/').count() == template.split('/').count()
+    };
+    document["paths"].as_object()?.iter().find(|(template, _)| is_of(template)).map(|(_, operations)| operations)
 }
 
 pub(crate) async fn read(response: Response<Body>) -> (u16, Value) {

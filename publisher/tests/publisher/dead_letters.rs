@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use peal_proto::{DeadLetter, Offset, Partition, Position, Topic};
+use peal_proto::{DeadLetter, Offset, Partition, Position, Timestamp, Topic};
 use peal_publisher::limits::LETTERS_INFLIGHT_REQUESTS_MAX;
 use peal_store::Stores;
 use peal_store::inbox::Retention;
@@ -59,6 +59,10 @@ async fn replay(bench: &Bench, id: &str) -> (u16, Value) {
     bench.post(&format!("{PATH}/{id}/replay"), "").await
 }
 
+async fn replay_again(bench: &Bench, id: &str) -> (u16, Value) {
+    bench.post(&format!("{PATH}/{id}/replay?again=true"), "").await
+}
+
 #[track_caller]
 fn is_refused((status, problem): &(u16, Value), expected: u16, part: &str) {
     let detail = problem["detail"].as_str().unwrap();
@@ -77,7 +81,8 @@ async fn letters_are_listed_by_their_ids_each_once_whatever_a_page_holds() {
         assert_eq!(walk(&bench, limit).await, expected, "{limit} a page");
     }
     let (_, first) = bench.get(&format!("{PATH}?limit=1&from=5-1")).await;
-    let listed = json!({ "letter": "5-1", "reason": "the test says so", "topic": "peal.events", "partition": 5,
+    let listed = json!({ "letter": "5-1", "replayed": false, "reason": "the test says so", "attempt": 1,
+        "topic": "peal.events", "partition": 5,
         "offset": 5, "key": 7, "bytes": 7 });
     assert_eq!(first, json!({ "letters": [listed], "next": "5-2" }));
 }
@@ -87,7 +92,8 @@ async fn a_letter_is_shown_with_its_value_and_listed_without() {
     let bench = Bench::start(simulation().stores());
     let letters = [(Topic::Events, None, &b"say \"hi\""[..]), (Topic::Notifications, Some(2), b"\xff\x00")];
     append(&bench.stores, letters.map(|(topic, key, value)| letter(3, topic, key, value)).to_vec()).await;
-    let shown = json!({ "letter": "3-0", "reason": "the test says so", "topic": "peal.events", "partition": 3, "offset": 5,
+    let shown = json!({ "letter": "3-0", "replayed": false, "reason": "the test says so", "attempt": 1,
+        "topic": "peal.events", "partition": 3, "offset": 5,
         "key": null, "value": "say \"hi\"" });
     assert_eq!(bench.get(&format!("{PATH}/3-0")).await, (200, shown));
     let (_, bytes) = bench.get(&format!("{PATH}/3-1")).await;
@@ -104,7 +110,7 @@ async fn an_event_that_is_replayed_is_told_once_however_often() {
     append(&bench.stores, vec![letter(0, Topic::Events, Some(0), EVENT.as_bytes())]).await;
     for offset in 0..3 {
         let stands = json!({ "letter": "0-0", "topic": "peal.events", "partition": 0, "offset": offset });
-        assert_eq!(replay(&bench, "0-0").await, (202, stands));
+        assert_eq!(replay_again(&bench, "0-0").await, (202, stands));
     }
     bench.say(0, "behind").await;
     bench.published("behind").await;
@@ -127,8 +133,59 @@ async fn what_still_is_no_event_becomes_another_letter() {
     let (_, mut again) = bench.get(&format!("{PATH}/0-1")).await;
     assert_eq!(again["offset"], stands["offset"], "it is not the letter of the replay");
     let (_, before) = bench.get(&format!("{PATH}/0-0")).await;
-    (again["letter"], again["offset"]) = (before["letter"].clone(), before["offset"].clone());
+    assert_eq!((&before["replayed"], &before["attempt"], &again["attempt"]), (&json!(true), &json!(1), &json!(2)));
+    let headers = json!([{ "name": "attempt", "value": "2" }, { "name": "replayed-from", "value": "0-0" }]);
+    assert_eq!(again["headers"], headers);
+    again.as_object_mut().unwrap().remove("headers");
+    for field in ["letter", "offset", "replayed", "attempt"] {
+        again[field] = before[field].clone();
+    }
     assert_eq!(again, before);
+}
+
+/// A letter that was replayed stays so for all publishers, and is not replayed again unasked.
+#[tokio::test(start_paused = true)]
+async fn a_letter_is_replayed_twice_only_when_asked() {
+    let simulation = simulation();
+    let bench = Bench::start(simulation.stores());
+    append(&bench.stores, vec![letter(2, Topic::Notifications, Some(2), b"{}"); 3]).await;
+    assert_eq!(replay(&bench, "2-1").await.0, 202);
+    bench.crash().await;
+    let bench = Bench::start(simulation.stores());
+    is_refused(&replay(&bench, "2-1").await, 409, "dead letter 2-1 was replayed before; with ?again=true it is");
+    let (_, page) = bench.get(PATH).await;
+    let replayed: Vec<_> =
+        page["letters"].as_array().unwrap().iter().map(|letter| letter["replayed"].clone()).collect();
+    assert_eq!(replayed, [false, true, false]);
+    assert_eq!(replay_again(&bench, "2-1").await.0, 202);
+    assert_eq!(replay(&bench, "2-0").await.0, 202);
+    assert_eq!(records(&bench.stores, Topic::Notifications).await.len(), 3);
+}
+
+/// What stood beside the value is as much of a record as the value is.
+#[tokio::test(start_paused = true)]
+async fn a_record_is_buried_with_its_headers_and_replayed_with_them() {
+    let bench = Bench::start(simulation().stores());
+    let expires = Some(Timestamp::from_millis(1_795_341_600_123));
+    let others = vec![("x-trace".into(), Bytes::from_static(b"\xff")), ("shop".into(), "7".into())];
+    let headers = Headers { expires, traceparent: Some("00-0af7".into()), others, ..Headers::default() };
+    let buried = NewRecord { headers: headers.clone(), ..record(0, 7, "rubbish") };
+    bench.stores.log.append(Topic::Events, vec![buried]).await.unwrap();
+    bench.say(0, "behind").await;
+    bench.published("behind").await;
+    let letters = records(&bench.stores, Topic::DeadLetters).await;
+    let said = |name| letters[0].headers.other(name).unwrap().to_owned();
+    assert_eq!(said("__connect.errors.topic"), "peal.events");
+    assert_eq!((said("__connect.errors.partition"), said("__connect.errors.offset")), ("0".to_owned(), "0".to_owned()));
+    assert_eq!((said("__connect.errors.exception.class.name"), said("attempt")), ("not-an-event".into(), "1".into()));
+    assert!(said("__connect.errors.exception.message").starts_with("it is not an event: expected"));
+
+    assert_eq!(replay(&bench, "0-0").await.0, 202);
+    let stand = records(&bench.stores, Topic::Events).await;
+    let mut replayed = stand.last().unwrap().headers.clone();
+    assert_eq!((replayed.other("attempt"), replayed.other("replayed-from")), (Some("2"), Some("0-0")));
+    replayed.others.truncate(2);
+    assert_eq!(replayed, headers);
 }
 
 #[tokio::test(start_paused = true)]
@@ -136,7 +193,7 @@ async fn a_notification_is_replayed_as_it_was_into_its_partition() {
     let bench = Bench::start(simulation().stores());
     append(&bench.stores, vec![letter(2, Topic::Notifications, Some(14), b"\xff\x00 rubbish")]).await;
     for offset in 0..2 {
-        assert_eq!(replay(&bench, "2-0").await.1["offset"], offset);
+        assert_eq!(replay_again(&bench, "2-0").await.1["offset"], offset);
     }
     let stand = records(&bench.stores, Topic::Notifications).await;
     let stand: Vec<_> = stand.iter().map(|record| (record.key, &record.value[..])).collect();
@@ -173,7 +230,7 @@ async fn what_cannot_be_found_or_replayed_is_refused_with_why() {
         400,
         "dead letter 0-1 can't be replayed: its record had no number as its key",
     );
-    is_refused(&replay(&bench, "0-2").await, 400, "it is of peal.receipts, and only what is of peal.events or");
+    is_refused(&replay(&bench, "0-2").await, 400, "it is of peal.receipts, and only what is of peal.events, ");
     is_refused(&replay(&bench, "0-3").await, 400, "it is of peal.dead-letters");
     is_refused(&replay(&bench, "1-0").await, 400, "only the beginning of its 200000 bytes is kept");
     assert_eq!(bench.get(&format!("{PATH}?from=1-0")).await.1["letters"][0]["bytes"], 200_000);
@@ -270,7 +327,7 @@ async fn a_replay_that_was_not_answered_is_not_known() {
     simulation.lose_answers(Store::Log, 30);
     let (mut replayed, mut not_known) = (0, 0);
     for _ in 0..50 {
-        let (status, answer) = replay(&bench, "2-0").await;
+        let (status, answer) = replay_again(&bench, "2-0").await;
         let detail = answer["detail"].as_str().unwrap_or_default();
         replayed += usize::from(status == 202);
         not_known += usize::from(detail.contains("it is not known whether dead letter 2-0 was replayed"));

@@ -3,13 +3,14 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use peal_proto::{CommunityId, Partition, Topic};
+use peal_proto::shard::partition_of;
+use peal_proto::{CommunityId, Partition, Timestamp, Topic};
 use peal_store::log::{Headers, NewRecord};
 use peal_store::simulated::Store;
 use peal_store::status::State;
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, records, settings, simulation, told, user};
+use crate::bench::{Bench, PARTITIONS, records, settings, simulation, told, user};
 use crate::trap::{At, trapped};
 
 #[tokio::test(start_paused = true)]
@@ -78,6 +79,33 @@ async fn a_user_is_told_of_the_events_of_a_community_in_their_order() {
         .map(|record| serde_json::from_slice::<Value>(&record.value).unwrap()["event"].take())
         .collect();
     assert_eq!(events, (0..40).map(|number| json!(format!("e{number}"))).collect::<Vec<_>>());
+}
+
+/// Over HTTP the publisher's clock says when it began; in the log of events the record does, whoever wrote it.
+#[tokio::test(start_paused = true)]
+async fn each_notification_carries_the_deadline_and_the_collapse_key_of_its_event() {
+    let bench = Bench::start(simulation().stores());
+    bench.fill(7, 15).await;
+    let body = r#"{"kind":"k","event":"brief","ttl":60,"collapse":"joins.7"}"#;
+    bench.post("/v1/communities/7/events", body).await;
+    bench.say(7, "plain").await;
+    let foreign =
+        r#"{"version":1,"event":"foreign","kind":"k","user":3,"at":"2020-01-01T00:00:00.000Z","ttl":1,"data":{}}"#;
+    let partition = partition_of(3, Topic::Events.partitions(PARTITIONS));
+    let record = NewRecord { partition, key: 3, headers: Headers::default(), value: foreign.into() };
+    bench.stores.log.append(Topic::Events, vec![record]).await.unwrap();
+    bench.published("foreign").await;
+    let accepted = bench.published("brief").await.at;
+    bench.published("plain").await;
+    for record in records(&bench.stores, Topic::Notifications).await {
+        let value: Value = serde_json::from_slice(&record.value).unwrap();
+        let (expires, key) = match value["event"].as_str().unwrap() {
+            "brief" => (Some(accepted.after(Duration::from_secs(60))), Some("joins.7")),
+            "foreign" => (Some(Timestamp::from_millis(1_577_836_801_000)), None),
+            _ => (None, None),
+        };
+        assert_eq!((record.headers.expires, value["collapse"].as_str()), (expires, key), "{value}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -185,7 +213,7 @@ async fn idle_workers_do_nothing() {
     let (stores, count) = trapped(simulation().stores(), At::Never);
     let bench = Bench::start_with(stores, settings());
     tokio::time::sleep(Duration::from_secs(3_600)).await;
-    let readers = [Topic::Events, Topic::Receipts].map(|topic| topic.partitions(crate::bench::PARTITIONS) as usize);
+    let readers = [Topic::Events, Topic::Receipts].map(|topic| topic.partitions(PARTITIONS) as usize);
     assert_eq!(count.reads.load(Ordering::Relaxed), readers.iter().sum::<usize>());
     assert_eq!(count.writes.load(Ordering::Relaxed), 0);
     bench.say(7, "hello").await;

@@ -24,7 +24,7 @@ async fn bad_bodies_are_refused_with_what_is_wrong_and_nothing_is_stored() {
     let bench = start();
     let long = "x".repeat(65);
     let long = format!(r#"{{"user":1,"event":"{long}"}}"#);
-    let cases: [(&str, &str, &[&str]); 17] = [
+    let cases: [(&str, &str, &[&str]); 21] = [
         ("joins", "", &["not JSON", "EOF"]),
         ("joins", "{", &["not JSON", "line 1 column 1"]),
         ("joins", "null", &["must be a JSON object"]),
@@ -42,9 +42,13 @@ async fn bad_bodies_are_refused_with_what_is_wrong_and_nothing_is_stored() {
         ("joins", r#"{"user":1,"event":"a b"}"#, &[r#""event""#, "A-Z a-z 0-9 . _ ~ -", "a b"]),
         ("joins", &long, &[r#""event""#, "1 to 64 characters"]),
         ("joins", r#"{"user":1,"notify_self":"yes"}"#, &[r#""notify_self""#, "expected a boolean"]),
+        ("joins", r#"{"user":1,"ttl":0}"#, &[r#""ttl""#, "whole number of seconds from 1 to 604800 (7 days), not 0"]),
+        ("joins", r#"{"user":1,"ttl":"60"}"#, &[r#""ttl""#, r#"string "60""#, "from 1 to 604800"]),
         ("joins", r#"{"user":1,"data":"text"}"#, &[r#""data""#, "expected a map"]),
         ("events", r#"{"data":{}}"#, &["missing field `kind`"]),
         ("events", r#"{"kind":"Community Posted"}"#, &[r#""kind""#, "a-z 0-9 . _ -", "such as community.posted"]),
+        ("events", r#"{"kind":"k","ttl":604801}"#, &[r#""ttl""#, "from 1 to 604800 (7 days), not 604801"]),
+        ("events", r#"{"kind":"k","collapse":"a b"}"#, &[r#""collapse""#, "A-Z a-z 0-9 . _ ~ -", "a b"]),
         ("events", "{\"kind\":\"k\",\n\"data\":{\"a\":}}", &["not JSON", "line 2 column 13"]),
     ];
     for (path, body, parts) in cases {

@@ -15,3 +15,4 @@ mod fanout;
 mod http;
 mod lost_members;
 mod outages;
+mod subscriptions;

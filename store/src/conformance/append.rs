@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use peal_proto::{Offset, Partition, Position, Timestamp, Topic};
 
 use super::read::{collect, position_behind};
@@ -41,6 +42,7 @@ async fn records_are_read_as_they_were_appended(subject: Subject) {
         expires: Some(Timestamp::from_millis(1_795_341_600_123)),
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
         canary: true,
+        others: vec![("attempt".into(), "2".into()), ("empty".into(), Bytes::new())],
     };
     let large = vec![7_u8; 200 * 1024];
     let first = NewRecord { partition: Partition::new(1), key: (1 << 53) - 1, headers, value: large.into() };
@@ -49,7 +51,8 @@ async fn records_are_read_as_they_were_appended(subject: Subject) {
     let read = collect(&log, Topic::Notifications, 1, Position::START, 2).await;
     for ((new, offset), read) in [first, second].into_iter().zip(offsets).zip(read) {
         let NewRecord { partition: _, key, headers, value } = new;
-        assert_eq!(read, Record { offset, key: Some(key), headers, value });
+        let written = read.written;
+        assert_eq!(read, Record { offset, written, key: Some(key), headers, value });
     }
 }
 

@@ -1,6 +1,6 @@
 //! What groups are promised: who is alone has everything; and of a commit the last one counts, each source has its own, and an append behind it makes it durable.
 
-use peal_proto::name::{FANOUT_GROUP, NODES_GROUP, PUBLISHERS_GROUP};
+use peal_proto::name::{ACCOUNTS_GROUP, FANOUT_GROUP, NODES_GROUP, PUBLISHERS_GROUP};
 use peal_proto::{Offset, Partition, Position, Topic};
 
 use super::append::{record, texts};
@@ -17,6 +17,7 @@ pub(super) const CASES: &[Case] = cases![
     a_commit_that_an_append_followed_outlives_the_process,
     a_commit_behind_records_is_there_with_them,
     who_is_alone_in_a_group_is_assigned_every_partition,
+    a_group_commits_while_its_members_share_the_topic,
 ];
 
 fn source(group: &'static str, topic: Topic, partition: u32) -> Source {
@@ -99,4 +100,13 @@ async fn who_is_alone_in_a_group_is_assigned_every_partition(subject: Subject) {
         let all: Vec<_> = (0..topic.partitions(PARTITIONS)).map(Partition::new).collect();
         assert_eq!(member.assigned().await.unwrap(), all);
     }
+}
+
+async fn a_group_commits_while_its_members_share_the_topic(subject: Subject) {
+    let log = subject.stores().log;
+    let mut member = log.join(ACCOUNTS_GROUP, Topic::Receipts).await.unwrap();
+    member.assigned().await.unwrap();
+    let source = source(ACCOUNTS_GROUP, Topic::Receipts, 0);
+    log.commit(source, commit(3, "m3")).await.unwrap();
+    assert_eq!(log.committed(source).await.unwrap(), Some(commit(3, "m3")));
 }

@@ -14,6 +14,7 @@ pub(super) const CASES: &[Case] = cases![
     partitions_and_tables_are_apart,
     a_position_outlives_the_process,
     the_largest_step_is_taken,
+    sets_are_whole_once_it_was_said_and_until_they_are_followed_from_the_beginning,
 ];
 
 const TABLE: &str = "shop.public.memberships";
@@ -32,7 +33,8 @@ fn change(community: u64, add: &[u64], remove: &[u64]) -> SetChange {
 }
 
 fn step(partition: u32, from: Option<u64>, to: u64, changes: Vec<SetChange>) -> Step {
-    Step { table: Arc::from(TABLE), partition: Partition::new(partition), from: from.map(at), to: at(to), changes }
+    let (table, partition) = (Arc::from(TABLE), Partition::new(partition));
+    Step { table, partition, from: from.map(at), to: at(to), whole: false, changes }
 }
 
 async fn places(members: &dyn Members, table: &str) -> [Option<u64>; 2] {
@@ -104,4 +106,23 @@ async fn the_largest_step_is_taken(subject: Subject) {
     let apart = (0..1_000).map(|community| change(community, &[community, 5_000], &[6_000, 7_000])).collect();
     assert_eq!(members.follow(&step(0, Some(2), 3, apart)).await.unwrap(), Stepped::Done);
     assert_eq!(set(&*members, 999).await, [999, 5_000]);
+}
+
+async fn sets_are_whole_once_it_was_said_and_until_they_are_followed_from_the_beginning(mut subject: Subject) {
+    let members = subject.stores().members;
+    let whole = async |members: &dyn Members| {
+        let found = members.followed(TABLE, &[Partition::new(0)]).await.unwrap();
+        found[0].is_some_and(|followed| followed.whole)
+    };
+    members.follow(&step(0, None, 5, vec![change(1, &[1], &[])])).await.unwrap();
+    assert!(!whole(&*members).await);
+    members.follow(&Step { whole: true, ..step(0, Some(5), 5, vec![]) }).await.unwrap();
+    assert!(whole(&*members).await);
+    let elsewhere = Step { whole: true, ..step(1, Some(5), 9, vec![]) };
+    members.follow(&elsewhere).await.unwrap();
+    members.follow(&step(0, Some(5), 9, vec![change(1, &[2], &[])])).await.unwrap();
+    assert!(whole(&*members).await, "a step further along");
+    drop(members);
+    subject.reopen().await;
+    assert!(whole(&*subject.stores().members).await);
 }

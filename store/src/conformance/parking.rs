@@ -39,12 +39,12 @@ pub(super) fn at(offset: u64) -> Position {
 /// An entry whose value says what it is.
 pub(super) fn entry(number: u64, offset: u64) -> Entry {
     let value = format!("{number}@{offset}").into();
-    Entry { user: user(number), offset: Offset::new(offset), expires: None, value }
+    Entry { user: user(number), offset: Offset::new(offset), expires: None, collapse: None, value }
 }
 
 /// That entry as a page gives it.
 pub(super) fn notification(number: u64, offset: u64) -> Item {
-    Item::Notification { offset: Offset::new(offset), value: format!("{number}@{offset}").into() }
+    Item::Notification { offset: Offset::new(offset), replaced: 0, value: format!("{number}@{offset}").into() }
 }
 
 /// Parks one batch whatever the marker is, and answers the floor.

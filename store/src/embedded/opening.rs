@@ -21,6 +21,7 @@ use crate::log::embedded::EmbeddedLog;
 use crate::members::embedded::EmbeddedMembers;
 use crate::shards::embedded::EmbeddedShards;
 use crate::status::embedded::EmbeddedStatuses;
+use crate::subscriptions::embedded::EmbeddedSubscriptions;
 use crate::{Stores, clock};
 
 /// Why opening failed.
@@ -100,6 +101,7 @@ fn stores(engine: &Engine, settings: Settings) -> Stores {
         members: Arc::new(EmbeddedMembers::new(engine.of("store of members"))),
         statuses: Arc::new(EmbeddedStatuses::new(engine.of("store of statuses"))),
         inbox: Arc::new(EmbeddedInbox::new(engine.of("inbox"), settings.retention)),
+        subscriptions: Arc::new(EmbeddedSubscriptions::new(engine.of("store of subscriptions"))),
         shards: Arc::new(EmbeddedShards::new(engine.of("shard map"))),
         leases: Arc::new(EmbeddedLeases::default()),
     }

@@ -3,7 +3,8 @@
 //! | table | key | value |
 //! |---|---|---|
 //! | log | topic 1 · partition 4 · offset 8 | [`Stored`]: appended at 8 · key 8 · flags 1 · expires 8? · traceparent 2+n? · value |
-//! | inbox | `e` · partition 4 · user 8 · offset 8 | [`Kept`]: `1` · until 8 · value, or `0` · reason 1 when it was lost |
+//! | inbox | `e` · partition 4 · user 8 · offset 8 | [`Kept`]: `1` · until 8 · value, or `2` · until 8 · replaced 4 · collapse key 1+n · value, or `0` · reason 1 when it was lost |
+//! | inbox | `k` · partition 4 · user 8 · collapse key | the offset 8 of the last entry of that key; it may be gone |
 //! | inbox | `u` · partition 4 · user 8 | [`Summary`] of a user: entries 4 · bytes 8 · oldest 8 · first 8 · newest 8 |
 //! | inbox | `f` · partition 4 · oldest 8 · user 8 | nothing: users by their oldest entry, for the floor |
 //! | inbox | `m` · partition 4 | the marker 8 |
@@ -14,6 +15,7 @@
 //! | state | `E` · event | [`Status`](crate::status::Status) as JSON |
 //! | state | `K` · event | [`Claimed`]: partition 4 · offset 8 · at 8 · duplicates 8 |
 //! | state | `P` · event · `/` · partition 4 · number 8 | [`Part`] of an account: changed at 8 · value |
+//! | state | `U` · user 8 · id | [`Subscription`](peal_proto::Subscription) as JSON |
 //! | state | `H` | the shard map as JSON |
 //!
 //! Owns the bytes: the keys here, the values by kind beside. Who writes them when stands with each store.
@@ -25,9 +27,9 @@ mod state;
 use std::ops::Range;
 
 use bytes::{Buf, TryGetError};
-use peal_proto::{CommunityId, EventId, Offset, Partition, Position, Topic, UserId};
+use peal_proto::{CollapseKey, CommunityId, EventId, Offset, Partition, Position, SubscriptionId, Topic, UserId};
 
-pub(crate) use entry::{Kept, Summary};
+pub(crate) use entry::{Collapsed, Kept, Summary};
 pub(crate) use record::Stored;
 pub(crate) use state::{Claimed, Part, Stamp, decode_commit, decode_number, encode_commit, encode_number};
 
@@ -67,6 +69,7 @@ pub(crate) const fn topic_number(topic: Topic) -> u8 {
         Topic::Notifications => 1,
         Topic::Receipts => 2,
         Topic::DeadLetters => 3,
+        Topic::Offline => 4,
     }
 }
 
@@ -92,6 +95,11 @@ pub(crate) fn entry_key(partition: Partition, user: UserId, offset: Offset) -> K
 /// The keys of a user's entries from a position on.
 pub(crate) fn entries(partition: Partition, user: UserId, from: Position) -> Range<Key> {
     entry_key(partition, user, from.next())..entry_key(partition, user, Offset::new(u64::MAX))
+}
+
+/// Where it stands which entry of a user has a collapse key.
+pub(crate) fn collapse_key(partition: Partition, user: UserId, collapse: &CollapseKey) -> Key {
+    key(&[b"k", &partition.get().to_be_bytes(), &user.get().to_be_bytes(), collapse.as_str().as_bytes()])
 }
 
 /// Whose entry a key is of.
@@ -168,6 +176,20 @@ pub(crate) fn part_key(part: &PartKey) -> Key {
 /// The keys of an account's parts.
 pub(crate) fn parts(event: &EventId) -> Range<Key> {
     within(key(&[b"P", event.as_str().as_bytes(), b"/"]))
+}
+
+pub(crate) fn subscription_key(user: UserId, id: &SubscriptionId) -> Key {
+    key(&[b"U", &user.get().to_be_bytes(), id.as_str().as_bytes()])
+}
+
+/// The keys of a user's subscriptions.
+pub(crate) fn subscriptions(user: UserId) -> Range<Key> {
+    within(key(&[b"U", &user.get().to_be_bytes()]))
+}
+
+/// Which subscription a key is of.
+pub(crate) fn subscription_of(key: &[u8]) -> Option<SubscriptionId> {
+    std::str::from_utf8(key.get(9..)?).ok()?.parse().ok()
 }
 
 pub(crate) fn shard_map_key() -> Key {

@@ -110,7 +110,10 @@ impl<'a> Stage<'a> {
         self.records.push((key, value.clone()));
         // The tail's value lies in the bytes that are stored: one copy of a record in memory.
         let NewRecord { partition: _, key, headers, value: _ } = record;
-        self.appended.push((slot, Record { offset, key: Some(key), headers, value: value.slice(start..) }));
+        self.appended.push((
+            slot,
+            Record { offset, written: Some(self.now), key: Some(key), headers, value: value.slice(start..) },
+        ));
         offset
     }
 

@@ -268,6 +268,7 @@ mod tests {
             user,
             offset: Offset::new(offset),
             expires: (offset % 4 != 3).then(|| now.after(DAY)),
+            collapse: None,
             value: "v".into(),
         };
         stores.inbox.park(PARTITION, None, Marker::new(1), (0..200).map(entry).collect(), now).await.unwrap();
@@ -294,7 +295,8 @@ mod tests {
         let (_directory, _embedded, stores, sweep) = opened();
         let (now, user) = (clock::now(), UserId::new(7).unwrap());
         let park = |number, offsets: &[u64], expires| {
-            let entry = |offset: &u64| Entry { user, offset: Offset::new(*offset), expires, value: "v".into() };
+            let entry =
+                |offset: &u64| Entry { user, offset: Offset::new(*offset), expires, collapse: None, value: "v".into() };
             let expected = (number > 1).then(|| Marker::new(number - 1));
             stores.inbox.park(PARTITION, expected, Marker::new(number), offsets.iter().map(entry).collect(), now)
         };
@@ -305,8 +307,37 @@ mod tests {
         let request = PageRequest { user, from: Position::START, entries_max: 10, bytes_max: 1_000 };
         let pages = stores.inbox.pages(PARTITION, vec![request], now.after(2 * DAY)).await.unwrap();
         let gap = |to| Item::Gap { to: Position::at(Offset::new(to)), reason: GapReason::Expired };
-        let given = |offset| Item::Notification { offset: Offset::new(offset), value: "v".into() };
+        let given = |offset| Item::Notification { offset: Offset::new(offset), replaced: 0, value: "v".into() };
         assert_eq!(pages[0].items, [gap(4), given(4), gap(7), given(8)]);
+    }
+
+    #[tokio::test]
+    async fn collapse_keys_go_with_their_entries_however_those_go() {
+        let (_directory, embedded, stores, sweep) = opened();
+        let (now, user) = (clock::now(), UserId::new(7).unwrap());
+        let keys = || {
+            let tables = embedded.engine.shared().tables().unwrap();
+            tables.view().range(Table::Inbox, schema::within(b"k".to_vec())).count()
+        };
+        let park = |number, offsets: Range<u64>, expires| {
+            let entry = |offset: u64| {
+                let collapse = (offset < 20).then(|| format!("k{}", offset % 5).parse().unwrap());
+                Entry { user, offset: Offset::new(offset), expires, collapse, value: vec![0; 10_000].into() }
+            };
+            let expected = (number > 1).then(|| Marker::new(number - 1));
+            stores.inbox.park(PARTITION, expected, Marker::new(number), offsets.map(entry).collect(), now)
+        };
+        park(1, 0..2, Some(now.after(DAY))).await.unwrap();
+        park(2, 2..8, None).await.unwrap();
+        assert_eq!(keys(), 5);
+        stores.inbox.trim(PARTITION, vec![(user, Position::at(Offset::new(4)))]).await.unwrap();
+        assert_eq!(keys(), 4);
+        park(3, 8..9, Some(now.after(DAY))).await.unwrap();
+        assert_eq!(keys(), 5);
+        round(sweep, now.after(2 * DAY)).await;
+        assert_eq!(keys(), 4);
+        park(4, 100..300, None).await.unwrap(); // more than the quota
+        assert_eq!(keys(), 0);
     }
 
     #[tokio::test]

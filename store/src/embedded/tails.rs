@@ -199,7 +199,7 @@ mod tests {
 
     fn record(offset: u64, bytes: usize) -> Record {
         let value = vec![0; bytes].into();
-        Record { offset: Offset::new(offset), key: Some(0), headers: Headers::default(), value }
+        Record { offset: Offset::new(offset), written: None, key: Some(0), headers: Headers::default(), value }
     }
 
     fn offsets(look: Look) -> Vec<u64> {

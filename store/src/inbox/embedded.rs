@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use peal_proto::{Offset, Partition, Position, Timestamp, UserId};
+use peal_proto::{CollapseKey, Offset, Partition, Position, Timestamp, UserId};
 
 use self::shelf::Shelf;
 use super::{Entry, Inbox, Item, Marker, Page, PageRequest, Parked, Retention};
 use crate::StoreError;
-use crate::embedded::schema::{self, Kept, Summary};
+use crate::embedded::schema::{self, Collapsed, Kept, Summary};
 use crate::embedded::{Durability, Engine, Fault, Stage, Table, View};
 
 /// What is parked at once.
@@ -43,14 +43,21 @@ fn park(stage: &mut Stage<'_>, batch: Batch, retention: Retention, now: Timestam
         return Ok(Parked::Unexpected { found });
     }
     let mut shelves: BTreeMap<UserId, Shelf> = BTreeMap::new();
-    for Entry { user, offset, expires, value } in entries {
+    for Entry { user, offset, expires, collapse, value } in entries {
         let shelf = match shelves.entry(user) {
             btree_map::Entry::Occupied(shelf) => shelf.into_mut(),
             btree_map::Entry::Vacant(place) => place.insert(Shelf::open(stage, partition, user)?),
         };
         let until = now.after(retention.ttl);
         let until = expires.map_or(until, |expires| expires.min(until));
-        shelf.park(stage, offset, Kept::Entry { until, value })?;
+        let collapsed = match collapse {
+            None => None,
+            Some(key) => match shelf.replace(stage, offset, &key, now)? {
+                Some(replaced) => Some(Collapsed { key, replaced }),
+                None => continue,
+            },
+        };
+        shelf.park(stage, offset, Kept::Entry { until, collapsed, value })?;
     }
     for (_, mut shelf) in shelves {
         shelf.enforce(stage, retention, now)?;
@@ -90,6 +97,22 @@ fn floor(stage: &mut Stage<'_>, partition: Partition) -> Result<Option<Offset>, 
     Ok(floor)
 }
 
+/// The entry of a key that has not expired.
+fn of_key(
+    view: &View<'_>,
+    partition: Partition,
+    (user, key): &(UserId, CollapseKey),
+    now: Timestamp,
+) -> Result<Option<(Offset, Bytes)>, Fault> {
+    let Some(stored) = view.get(Table::Inbox, &schema::collapse_key(partition, *user, key))? else { return Ok(None) };
+    let offset = Offset::new(schema::decode_number(&stored)?);
+    let stored = view.get(Table::Inbox, &schema::entry_key(partition, *user, offset))?;
+    Ok(match stored.map(Kept::decode).transpose()?.map(|kept| kept.at(now)) {
+        Some(Kept::Entry { value, .. }) => Some((offset, value)),
+        Some(Kept::Lost(_)) | None => None,
+    })
+}
+
 fn page(view: &View<'_>, partition: Partition, request: PageRequest, now: Timestamp) -> Result<Page, Fault> {
     let PageRequest { user, from, entries_max, bytes_max } = request;
     let mut items = Vec::new();
@@ -105,9 +128,10 @@ fn page(view: &View<'_>, partition: Partition, request: PageRequest, now: Timest
         let (key, value) = pair?;
         let offset = schema::offset_of(&key)?;
         match Kept::decode(value)?.at(now) {
-            Kept::Entry { value, .. } => {
+            Kept::Entry { value, collapsed, .. } => {
                 (entries, bytes) = (entries + 1, bytes + value.len());
-                items.push(Item::Notification { offset, value });
+                let replaced = collapsed.map_or(0, |collapsed| collapsed.replaced);
+                items.push(Item::Notification { offset, replaced, value });
             }
             Kept::Lost(reason) => {
                 items.pop_if(|item| matches!(item, Item::Gap { reason: before, .. } if *before == reason));
@@ -136,6 +160,16 @@ impl Inbox for EmbeddedInbox {
         let retention = self.retention;
         let batch = Batch { partition, expected, next, entries };
         self.engine.run(Durability::Synced, bytes, move |stage| park(stage, batch, retention, now)).await
+    }
+
+    async fn of_keys(
+        &self,
+        partition: Partition,
+        keys: Vec<(UserId, CollapseKey)>,
+        now: Timestamp,
+    ) -> Result<Vec<Option<(Offset, Bytes)>>, StoreError> {
+        let look = move |view: &View<'_>| keys.iter().map(|key| of_key(view, partition, key, now)).collect();
+        self.engine.look(look).await
     }
 
     async fn pages(

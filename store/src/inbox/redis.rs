@@ -2,7 +2,8 @@
 //!
 //! A stream holds entries only, under `<generation>-<offset>`, so that one parked twice is known by its id. It grows at its
 //! end alone; an entry that belongs below is put there by taking out what stands above it and adding it again, which is
-//! rare and limited by the quota. What was lost is not in the stream but in the user's summary: how far the quota took
+//! rare and limited by the quota. One that a newer entry of its collapse key replaces is taken out; where the last of each key
+//! stands is in a hash beside the stream, which only users have whose entries have keys. What was lost is not in the stream but in the user's summary: how far the quota took
 //! entries away, and how far their expiry did. So a loss outlives the entries, and costs one field of a hash.
 //!
 //! A batch is parked in one step, all or nothing: the marker is compared, entries are added, the quota is kept, and the marker
@@ -13,6 +14,7 @@
 //! not known in advance.
 
 mod batch;
+mod collapse;
 mod page;
 mod plain;
 mod scripted;
@@ -22,8 +24,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use peal_proto::name::{floors_key, marker_key, users_key};
-use peal_proto::{Generation, Offset, Partition, Position, Timestamp, UserId};
+use peal_proto::{CollapseKey, Generation, Offset, Partition, Position, Timestamp, UserId};
 use redis::Cmd;
 
 use self::batch::Batch;
@@ -65,6 +68,11 @@ impl Keys {
 
     fn stream(&self, user: UserId) -> String {
         format!("{}{user}", self.stream_prefix)
+    }
+
+    /// Where it stands which of the user's entries has a collapse key.
+    fn collapse(&self, user: UserId) -> String {
+        format!("{}{user}:keys", self.stream_prefix)
     }
 }
 
@@ -126,11 +134,21 @@ impl Inbox for RedisInbox {
         let (keys, batch) = (Keys::of(partition), Batch::new(expected, next, entries, now));
         if let Some(pool) = self.connection.pool()
             && !batch.sweeps()
+            && !batch.collapses()
             && let Some(floor) = self.connection.within(self.park_plain(pool, &keys, &batch)).await?
         {
             return Ok(Parked::Done { marker: next, floor: self.floor(&floor)? });
         }
         self.park_scripted(&keys, &batch).await
+    }
+
+    async fn of_keys(
+        &self,
+        partition: Partition,
+        keys: Vec<(UserId, CollapseKey)>,
+        now: Timestamp,
+    ) -> Result<Vec<Option<(Offset, Bytes)>>, StoreError> {
+        self.look_for(&Keys::of(partition), &keys, now).await
     }
 
     async fn pages(

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use peal_proto::frame::GapReason;
-use peal_proto::{Offset, Partition, Position, Timestamp, UserId};
+use peal_proto::{CollapseKey, Offset, Partition, Position, Timestamp, UserId};
 
 use super::{Entry, Inbox, Item, Marker, Page, PageRequest, Parked, Retention};
 use crate::StoreError;
@@ -35,6 +35,8 @@ struct UserInbox {
 struct Kept {
     value: Bytes,
     until: Timestamp,
+    collapse: Option<CollapseKey>,
+    replaced: u32,
 }
 
 impl Model {
@@ -61,13 +63,31 @@ impl Model {
         }
         let users: BTreeSet<_> = entries.iter().map(|entry| entry.user).collect();
         for entry in entries {
-            inbox.users.entry(entry.user).or_default().park(entry, now.after(retention.ttl));
+            let user = inbox.users.entry(entry.user).or_default();
+            user.expire(now);
+            user.park(entry, now.after(retention.ttl));
         }
         for user in users {
             inbox.users.entry(user).or_default().enforce(retention, now);
         }
         inbox.marker = Some(next);
         Parked::Done { marker: next, floor: inbox.floor() }
+    }
+
+    fn of_keys(
+        &mut self,
+        partition: Partition,
+        keys: &[(UserId, CollapseKey)],
+        now: Timestamp,
+    ) -> Vec<Option<(Offset, Bytes)>> {
+        let inbox = self.partitions.entry(partition).or_default();
+        let of_key = |(user, key): &(UserId, CollapseKey)| {
+            let user = inbox.users.entry(*user).or_default();
+            user.expire(now);
+            let offset = user.of_key(key)?;
+            Some((offset, user.kept.get(&offset)?.value.clone()))
+        };
+        keys.iter().map(of_key).collect()
     }
 
     fn pages(&mut self, partition: Partition, requests: &[PageRequest], now: Timestamp) -> Vec<Page> {
@@ -99,10 +119,21 @@ impl PartitionInbox {
 
 impl UserInbox {
     fn park(&mut self, entry: Entry, until: Timestamp) {
-        let Entry { user: _, offset, expires, value } = entry;
+        let Entry { user: _, offset, expires, collapse, value } = entry;
         let until = expires.map_or(until, |expires| expires.min(until));
+        let mut replaced = 0;
+        if let Some(other) = collapse.as_ref().and_then(|key| self.of_key(key)) {
+            if other >= offset {
+                return;
+            }
+            replaced = self.kept.remove(&other).map_or(0, |other| other.replaced + 1);
+        }
         self.lost.remove(&offset);
-        self.kept.entry(offset).or_insert(Kept { value, until });
+        self.kept.entry(offset).or_insert(Kept { value, until, collapse, replaced });
+    }
+
+    fn of_key(&self, key: &CollapseKey) -> Option<Offset> {
+        self.kept.iter().find(|(_, kept)| kept.collapse.as_ref() == Some(key)).map(|(offset, _)| *offset)
     }
 
     fn enforce(&mut self, retention: Retention, now: Timestamp) {
@@ -130,8 +161,8 @@ impl UserInbox {
             if entries >= request.entries_max.max(1) || bytes > request.bytes_max {
                 return Page { items, end: false };
             }
-            if let Some(Kept { value, .. }) = self.kept.get(offset) {
-                items.push(Item::Notification { offset: *offset, value: value.clone() });
+            if let Some(Kept { value, replaced, .. }) = self.kept.get(offset) {
+                items.push(Item::Notification { offset: *offset, replaced: *replaced, value: value.clone() });
                 (entries, bytes) = (entries + 1, bytes + value.len());
             } else if let Some(reason) = self.lost.get(offset) {
                 items.pop_if(|item| matches!(item, Item::Gap { reason: before, .. } if before == reason));
@@ -157,6 +188,15 @@ impl Inbox for Handle<Model> {
         now: Timestamp,
     ) -> Result<Parked, StoreError> {
         self.call(|model| model.park(partition, expected, next, entries, now)).await
+    }
+
+    async fn of_keys(
+        &self,
+        partition: Partition,
+        keys: Vec<(UserId, CollapseKey)>,
+        now: Timestamp,
+    ) -> Result<Vec<Option<(Offset, Bytes)>>, StoreError> {
+        self.call(|model| model.of_keys(partition, &keys, now)).await
     }
 
     async fn pages(

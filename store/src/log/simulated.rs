@@ -125,7 +125,7 @@ impl PartitionLog {
     fn push(&mut self, record: NewRecord) -> Offset {
         let NewRecord { partition: _, key, headers, value } = record;
         let offset = self.end.next();
-        self.records.push(Record { offset, key: Some(key), headers, value });
+        self.records.push(Record { offset, written: None, key: Some(key), headers, value });
         self.end = Position::behind(offset);
         self.appended.notify_waiters();
         offset

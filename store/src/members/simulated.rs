@@ -32,7 +32,7 @@ pub(crate) struct Model {
     communities: BTreeMap<CommunityId, BTreeSet<UserId>>,
     loss: Loss,
     /// How far they have followed which table.
-    followed: BTreeMap<(String, Partition), Position>,
+    followed: BTreeMap<(String, Partition), (Position, bool)>,
     rng: StdRng,
 }
 
@@ -48,24 +48,26 @@ impl Model {
     }
 
     fn follow(&mut self, step: Step) -> Stepped {
-        let Step { table, partition, from, to, changes } = step;
+        let Step { table, partition, from, to, whole, changes } = step;
         let place = (table.to_string(), partition);
         let found = self.followed.get(&place).copied();
-        if found != from {
-            return Stepped::Elsewhere(found);
+        let position = found.map(|(position, _)| position);
+        if position != from {
+            return Stepped::Elsewhere(position);
         }
+        let whole = whole || found.is_some_and(|(_, whole)| whole);
         for SetChange { community, add, remove } in changes {
             let members = self.members(community);
             members.extend(add);
             members.retain(|member| !remove.contains(member));
         }
-        self.followed.insert(place, to);
+        self.followed.insert(place, (to, whole));
         Stepped::Done
     }
 
     fn followed(&self, table: &str, partition: Partition) -> Option<Followed> {
-        let position = self.followed.get(&(table.to_owned(), partition)).copied()?;
-        Some(Followed { position, age: Duration::ZERO })
+        let (position, whole) = self.followed.get(&(table.to_owned(), partition)).copied()?;
+        Some(Followed { position, whole, age: Duration::ZERO })
     }
 
     pub(crate) fn lose(&mut self) {

@@ -1,7 +1,7 @@
 //! How far sets follow a table: the position in the topic of its changes is kept beside the sets, and goes where they go.
 //!
 //! A store that lost the sets, or the last seconds of them, has lost the position with them; whoever follows finds it behind
-//! his own, reads again from there and makes them whole. Owns the words; what a change of the table is, is the follower's
+//! his own, reads again from there and makes them whole. Until then it stands there that they are not. Owns the words; what a change of the table is, is the follower's
 //! business.
 
 use std::sync::Arc;
@@ -34,6 +34,8 @@ pub struct Step {
     pub from: Option<Position>,
     /// How far they have, then.
     pub to: Position,
+    /// The sets are whole then. They stay so, but for what has the table followed from its beginning again.
+    pub whole: bool,
     /// At most [`STEP_USERS_MAX`] users in all, each community once.
     pub changes: Vec<SetChange>,
 }
@@ -52,6 +54,8 @@ pub enum Stepped {
 pub struct Followed {
     /// The lowest position that was not applied.
     pub position: Position,
+    /// Whether the sets hold what the table does, or did when they were there; else they are being made again.
+    pub whole: bool,
     /// How long ago the last step was.
     pub age: Duration,
 }

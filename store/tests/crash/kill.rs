@@ -56,7 +56,7 @@ async fn park(stores: Stores) {
     loop {
         let next = marker.map_or(Marker::new(1), Marker::next);
         let (user, offset) = (UserId::new(next.get() % 50).unwrap(), Offset::new(next.get()));
-        let entry = Entry { user, offset, expires: None, value: text(next.get()).into() };
+        let entry = Entry { user, offset, expires: None, collapse: None, value: text(next.get()).into() };
         let parked = stores.inbox.park(Partition::new(1), marker, next, vec![entry], NOW).await.unwrap();
         assert!(matches!(parked, Parked::Done { .. }), "{parked:?}");
         say(&format!("parked {next}", next = next.get()));

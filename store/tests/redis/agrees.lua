@@ -1,4 +1,4 @@
--- Answers in what the summaries and floors of a partition differ from its streams; '' is what they should.
+-- Answers in what the summaries, floors and collapse keys of a partition differ from its streams; '' is what they should.
 -- KEYS: summaries, floors. ARGV: prefix of streams.
 
 local faults, having = {}, 0
@@ -11,6 +11,23 @@ end
 
 local function offset(entry)
   return tonumber(string.match(entry[1], '-(%d+)$'))
+end
+
+-- Each collapse key leads to the last entry that has it.
+local function check_collapse(user, stream)
+  local last, count = {}, 0
+  for _, entry in ipairs(stream) do
+    local name = entry[2][6]
+    if name then
+      count = count + (last[name] and 0 or 1)
+      last[name] = entry[1]
+    end
+  end
+  local keys = ARGV[1] .. user .. ':keys'
+  check(user, 'collapse keys', redis.call('HLEN', keys), count)
+  for name, id in pairs(last) do
+    check(user, 'collapse key ' .. name, redis.call('HGET', keys, name), id)
+  end
 end
 
 local all = redis.call('HGETALL', KEYS[1])
@@ -28,8 +45,13 @@ for at = 1, #all, 2 do
     check(user, 'oldest', oldest, offset(stream[1]))
     check(user, 'newest', newest, offset(stream[#stream]))
   end
+  check_collapse(user, stream)
   check(user, 'floor', redis.call('ZSCORE', KEYS[2], user), #stream > 0 and oldest)
 end
 check('any', 'floors', redis.call('ZCARD', KEYS[2]), having)
-check('any', 'streams', #redis.call('KEYS', ARGV[1] .. '*'), having)
+local streams = 0
+for _, key in ipairs(redis.call('KEYS', ARGV[1] .. '*')) do
+  streams = streams + (string.match(key, ':keys$') and 0 or 1)
+end
+check('any', 'streams', streams, having)
 return table.concat(faults, '; ')

@@ -114,6 +114,7 @@ async fn a_cluster_keeps_the_promises_of_one_server() {
         conformance::members(),
         conformance::following(),
         conformance::statuses(),
+        conformance::subscriptions(),
         conformance::shards(),
         conformance::leases(),
     ];

@@ -71,11 +71,12 @@ async fn the_inbox_keeps_its_promises() {
 }
 
 #[tokio::test]
-async fn members_statuses_shards_and_leases_keep_their_promises() {
+async fn members_statuses_subscriptions_shards_and_leases_keep_their_promises() {
     let cases = [
         conformance::members(),
         conformance::following(),
         conformance::statuses(),
+        conformance::subscriptions(),
         conformance::shards(),
         conformance::leases(),
     ];
@@ -93,11 +94,17 @@ async fn park(inbox: &Arc<dyn Inbox>, expected: Option<u64>, offset: u64) -> Res
 }
 
 fn entry(offset: &u64) -> Entry {
-    Entry { user: user(42), offset: Offset::new(*offset), expires: None, value: offset.to_string().into() }
+    Entry {
+        user: user(42),
+        offset: Offset::new(*offset),
+        expires: None,
+        collapse: None,
+        value: offset.to_string().into(),
+    }
 }
 
 fn notification(offset: u64) -> Item {
-    Item::Notification { offset: Offset::new(offset), value: offset.to_string().into() }
+    Item::Notification { offset: Offset::new(offset), replaced: 0, value: offset.to_string().into() }
 }
 
 fn done(marker: u64) -> Parked {

@@ -1,6 +1,7 @@
 //! A batch is parked in two round trips, and nothing that happens between them, or to them, is lost or overwritten.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use peal_proto::name::{floors_key, marker_key, users_key};
 use peal_proto::{Offset, Partition, Position};
@@ -57,6 +58,38 @@ async fn only_what_is_late_or_over_the_quota_and_every_sixteenth_batch_are_parke
     assert_eq!(parked(19, 1, &[190, 200]).await, floor(19, 10));
     assert_eq!(scripts(&server), 4);
     agrees(&server);
+}
+
+#[tokio::test]
+async fn collapse_keys_are_forgotten_with_their_entries_however_those_go() {
+    let server = Server::start().await;
+    let inbox = server.inbox().await;
+    let soon = Some(NOW.after(Duration::from_secs(60)));
+    let keyed = |offset: u64, expires| {
+        let collapse = Some(format!("k{}", offset % 3).parse().unwrap());
+        Entry { collapse, expires, ..entry(&offset) }
+    };
+    let parked = async |next: u64, entries: Vec<Entry>, now| {
+        let expected = (next > 1).then(|| Marker::new(next - 1));
+        let parked = inbox.park(PARTITION, expected, Marker::new(next), entries, now).await.unwrap();
+        assert!(matches!(parked, Parked::Done { .. }));
+        agrees(&server);
+    };
+    let trim = async |below| {
+        inbox.trim(PARTITION, vec![(user(42), Position::at(Offset::new(below)))]).await.unwrap();
+        agrees(&server);
+    };
+    let plain = |offset: u64| vec![entry(&offset)];
+    parked(1, vec![keyed(1, soon), keyed(3, soon), keyed(5, None)], NOW).await;
+    let later = NOW.after(Duration::from_secs(61));
+    parked(2, vec![keyed(4, None), keyed(6, None), keyed(7, None)], later).await;
+    for next in 3..=16 {
+        parked(next, if next < 6 { plain(20 + next) } else { Vec::new() }, later).await; // the quota, and then a sweep
+    }
+    parked(17, vec![keyed(32, None), keyed(33, None), keyed(35, None)], later).await;
+    trim(33).await;
+    trim(100).await;
+    assert_eq!(server.cli(&["KEYS", "*"]), marker_key(PARTITION), "nothing else is left");
 }
 
 fn floor(marker: u64, floor: u64) -> Parked {

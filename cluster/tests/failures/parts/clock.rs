@@ -6,7 +6,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::run;
+use crate::real::run;
 
 const LIBRARY: &str = "clock.so";
 const SECONDS: &str = "seconds";

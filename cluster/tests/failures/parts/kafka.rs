@@ -7,7 +7,7 @@ use std::process::Command;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::task::spawn_blocking;
 
-use super::{free_ports, run};
+use crate::real::{free_ports, run};
 
 /// A broker every ten ports, its controller on the next.
 const PORTS_A_BROKER: u16 = 10;

@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::run;
+use crate::real::run;
 
 /// This machine, as the namespace sees it (RFC 2544 sets 198.18.0.0/15 apart for tests).
 pub(crate) const HOST: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);

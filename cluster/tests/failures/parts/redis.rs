@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::process::{Process, Recipe};
-use super::{free_ports, until};
+use crate::real::{free_ports, until};
 
 const READY_TIMEOUT: Duration = Duration::from_secs(20);
 

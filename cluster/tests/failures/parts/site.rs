@@ -1,7 +1,7 @@
 //! A cluster of real processes: one publisher, several nodes, on a Kafka and a Redis.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use super::page::{self, metric};
 use super::process::{Process, Recipe};
-use super::{LOOK_INTERVAL, free_ports, run};
+use crate::real::{LOOK_INTERVAL, PEAL, free_ports, program, run};
 use crate::witness::scene::NODES;
 
 pub(crate) const PARTITIONS: u32 = 12;
@@ -70,7 +70,7 @@ impl Site {
     async fn make_topics(&self) {
         let Place { brokers, prefix, copies, .. } = self.place.clone();
         let make = move || {
-            let mut peal = std::process::Command::new(env!("CARGO_BIN_EXE_peal"));
+            let mut peal = std::process::Command::new(PEAL);
             peal.args(["topics", "create", "--brokers", &brokers, "--prefix", &prefix]);
             peal.args(["--partitions", &PARTITIONS.to_string(), "--copies", &copies.to_string()]);
             run(&mut peal)
@@ -139,18 +139,12 @@ impl Site {
         self.publisher.iter_mut().chain(self.nodes.iter_mut().flatten()).for_each(Process::still_runs);
     }
 
-    fn program(name: &str) -> PathBuf {
-        let path = Path::new(env!("CARGO_BIN_EXE_peal")).with_file_name(name);
-        assert!(path.exists(), "{} is missing: cargo build --package {name} --features bin", path.display());
-        path
-    }
-
-    fn recipe(&self, name: &str, program: &str, args: &[&str]) -> Recipe {
+    fn recipe(&self, name: &str, binary: &str, args: &[&str]) -> Recipe {
         let Place { dir, brokers, redis, prefix, env, .. } = &self.place;
         let stores = ["--brokers", brokers, "--redis", redis, "--prefix", prefix, "--log", "info"];
         Recipe {
             name: name.to_owned(),
-            program: Self::program(program),
+            program: program(binary),
             args: args.iter().chain(&stores).map(|&word| word.to_owned()).collect(),
             env: env.clone(),
             log: dir.join(format!("{name}.log")),

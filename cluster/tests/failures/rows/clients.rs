@@ -10,7 +10,7 @@ use tokio::time::interval;
 
 use crate::flaky::Crowd;
 use crate::parts::network::{HOST, Network};
-use crate::parts::until;
+use crate::real::until;
 use crate::silent::Silent;
 use crate::trial::{Ground, Outcome, Setup, Trial};
 use crate::witness::scene::{NODES, community, owner, user};

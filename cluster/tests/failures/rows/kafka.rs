@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::latecomer;
 use crate::parts::site::why_not_ready;
-use crate::parts::until;
+use crate::real::until;
 use crate::trial::{Ground, Outcome, Setup, Trial};
 use crate::witness::scene::{NODES, community, user};
 

@@ -8,8 +8,8 @@ use peal_store::status::{Account, State};
 use tokio::time::sleep;
 
 use crate::parts::site::PARTITIONS;
-use crate::parts::until;
 use crate::reading::{copies, everything, one_copy_a_member};
+use crate::real::until;
 use crate::trial::{Ground, Outcome, Setup, Trial};
 use crate::witness::scene::{community, user};
 

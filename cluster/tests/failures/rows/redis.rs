@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::parts::redis::Redis;
 use crate::parts::site::PARTITIONS;
-use crate::parts::until;
+use crate::real::until;
 use crate::trial::{Ground, Outcome, Setup, Trial};
 use crate::witness::scene::{Load, community, user};
 
@@ -40,6 +40,7 @@ pub(super) async fn away(ground: &mut Ground) -> Outcome {
     let mut trial = Trial::begin(ground, Setup { sockets_stay: true, ..Setup::of("redis_away") }).await;
     let members = vec![user(4), user(5), user(9)]; // one always there at each node
     trial.found(community(BY_HAND), members).await;
+    trial.oracle.by_hand(community(BY_HAND));
     let log = trial.site.log().await;
     told_by_hand(&trial, &*log, "by-hand-1").await;
     trial.goes_on(Duration::from_secs(5)).await;

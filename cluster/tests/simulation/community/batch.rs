@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::{ANSWER_TIMEOUT, Desk, PUBLISHER, RETRY};
+use crate::book::Keep;
 use crate::wire::{Answer, Pieces, exchange};
 
 /// How long it waits for the whole answer, besides an [`ANSWER_TIMEOUT`].
@@ -37,6 +38,7 @@ pub(crate) enum Item {
         event: EventId,
         /// Bytes of padding in its data.
         bytes: usize,
+        keep: Keep,
     },
     /// A JSON object that is refused.
     Wrong(&'static str),
@@ -69,13 +71,14 @@ impl Form {
 impl Item {
     fn text(&self) -> String {
         match self {
-            Self::Event { audience, event, bytes } => {
+            Self::Event { audience, event, bytes, keep } => {
                 let mut item =
                     json!({"event": event, "kind": "community.posted", "data": {"padding": "x".repeat(*bytes)}});
                 match audience {
                     Audience::Community(community) => item["community"] = json!(community),
                     Audience::User(user) => item["user"] = json!(user),
                 }
+                keep.write(&mut item);
                 item.to_string()
             }
             Self::Wrong(text) => (*text).to_owned(),
@@ -135,10 +138,10 @@ impl Desk {
     pub(super) async fn post_batch(&self, batch: &Batch) {
         let mut events = Vec::new();
         for item in &batch.items {
-            let Item::Event { audience, event, .. } = item else { continue };
+            let Item::Event { audience, event, keep, .. } = item else { continue };
             let before =
                 events.iter().rev().find(|(other, _)| other == audience).map(|(_, event): &(_, EventId)| event.clone());
-            self.note_sent(event, *audience, None, before.filter(|before| before != event));
+            self.note_sent(event, *audience, None, *keep, before.filter(|before| before != event));
             events.push((*audience, event.clone()));
         }
         for _ in 0..=u32::from(batch.again) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use peal_proto::{Audience, CommunityId, EventId};
 
 use super::{finds_in, user};
-use crate::book::Trace;
+use crate::book::{Keep, Trace};
 use crate::cluster::run;
 use crate::community::{Batch, Errand, Form, Item};
 use crate::device::Mode;
@@ -20,7 +20,7 @@ fn schedule() -> Schedule {
     steps.extend((0..2).map(|device| (100, Step::Device { device, mode: Mode::On })));
     for number in 0..10 {
         let event = |name: char| format!("{name}{number}").parse::<EventId>().unwrap();
-        let item = |name, audience| Item::Event { audience, event: event(name), bytes: 0 };
+        let item = |name, audience| Item::Event { audience, event: event(name), bytes: 0, keep: Keep::default() };
         let one = Audience::User(user(0));
         let items = vec![item('a', one), item('b', one), item('c', Audience::Community(community)), item('a', one)];
         let form = if number % 2 == 0 { Form::Lines } else { Form::Array };

@@ -1,5 +1,5 @@
 //! What clients must be told: every record of their user's log, in its order, once behind their cursor; or a gap that says
-//! so, where one is allowed.
+//! so, where one is allowed; or nothing, where a newer one of its collapse key took its place in the inbox.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -35,6 +35,7 @@ pub(super) fn check(evidence: &Evidence, entries: &Entries, violations: &mut Vec
             own.check_sockets(violations);
             own.check_all_told(violations);
             own.check_gaps(violations);
+            own.check_deadlines(violations);
         }
     }
 }
@@ -122,7 +123,7 @@ impl OwnLog<'_> {
     /// From where it was opened to where it came, a socket passed over nothing but what another had settled before.
     fn check_sockets(&self, violations: &mut Vec<Violation>) {
         for (number, socket) in self.sockets() {
-            let Some((greeted, hello)) = socket.hello else { continue };
+            let Some((_, hello)) = socket.hello else { continue };
             let of_this_log = socket.heard.iter().filter_map(|heard| self.position(heard.cursor)).max();
             let begin = self.position(hello);
             // A socket without a cursor begins at the start of the log that it was opened in, which its frames tell.
@@ -136,11 +137,17 @@ impl OwnLog<'_> {
             for entry in self.entries.iter().filter(|entry| !begin.covers(entry.offset)) {
                 let due = open || end.covers(entry.offset);
                 let told = socket.heard.iter().any(|heard| self.tells(heard, entry));
-                if due && !told && !self.is_settled(entry, number, greeted) && !self.is_excused(entry) {
+                if due && !told && !self.is_needless(entry, number, socket) && !self.is_excused(entry) {
                     violations.push(Violation::Skipped { socket: number, id: entry.id.clone() });
                 }
             }
         }
+    }
+
+    /// Whether this socket need not be told of it: another device has settled it, or a newer one has taken its place.
+    fn is_needless(&self, entry: &Entry, number: usize, socket: &Socket) -> bool {
+        let is_settled = |(greeted, _)| self.is_settled(entry, number, greeted);
+        self.may_be_replaced(entry) || socket.hello.is_some_and(is_settled)
     }
 
     /// Whether another device of the user had acknowledged this before: the first ack settles.
@@ -160,7 +167,7 @@ impl OwnLog<'_> {
         for entry in self.entries {
             let told = self.sockets().flat_map(|(_, socket)| &socket.heard).any(|heard| self.tells(heard, entry));
             let left_behind = self.era + 1 < self.evidence.logs.len() && self.has_new_device();
-            if !told && !left_behind && !self.is_excused(entry) {
+            if !told && !left_behind && !self.may_be_replaced(entry) && !self.is_excused(entry) {
                 violations.push(Violation::Lost { id: entry.id.clone(), offset: entry.offset });
             }
         }
@@ -183,7 +190,7 @@ impl OwnLog<'_> {
         })
     }
 
-    /// A gap covers something, and only what was lost as its reason says.
+    /// A gap covers something, and only what was lost as its reason says, or what this socket would not have been given anyway.
     fn check_gaps(&self, violations: &mut Vec<Violation>) {
         for (number, socket) in self.sockets() {
             for heard in &socket.heard {
@@ -191,11 +198,13 @@ impl OwnLog<'_> {
                 let Some((from, to)) = self.range(heard) else { continue };
                 let covered =
                     || self.entries.iter().filter(|entry| !from.covers(entry.offset) && to.covers(entry.offset));
+                let is_due = |entry: &&Entry| !self.is_needless(entry, number, socket) && !self.is_excused(entry);
+                let kept = || covered().filter(is_due);
                 let why = match reason {
                     GapReason::Generation => (self.position(heard.cursor).is_some()).then_some("it is the same log"),
                     _ if covered().next().is_none() => Some("it covers nothing"),
-                    GapReason::Quota => covered().find_map(|entry| self.within_quota(entry)),
-                    GapReason::Expired => covered().find_map(|entry| self.within_ttl(entry, heard.at)),
+                    GapReason::Quota => kept().find_map(|entry| self.within_quota(entry)),
+                    GapReason::Expired => kept().find_map(|entry| self.within_ttl(entry, heard.at)),
                 };
                 if let Some(why) = why {
                     let (to, reason) = (heard.cursor, *reason);
@@ -212,8 +221,40 @@ impl OwnLog<'_> {
     }
 
     pub(super) fn within_ttl(&self, entry: &Entry, at: Duration) -> Option<&'static str> {
-        let posted = self.evidence.posts[&entry.event].sent;
-        let age = at.saturating_sub(posted) + 2 * self.evidence.skew_max;
-        (age < self.evidence.retention.ttl).then_some("it is not so old")
+        let post = &self.evidence.posts[&entry.event];
+        let ttl = post.keep.ttl.map_or(Duration::MAX, Duration::from_secs).min(self.evidence.retention.ttl);
+        let age = at.saturating_sub(post.sent) + 2 * self.evidence.skew_max;
+        (age < ttl).then_some("it is not so old")
+    }
+
+    /// When its own time is over for certain, whatever the clocks say.
+    pub(super) fn deadline(&self, entry: &Entry) -> Option<Duration> {
+        let post = &self.evidence.posts[&entry.event];
+        Some(post.accepted? + Duration::from_secs(post.keep.ttl?) + 2 * self.evidence.skew_max)
+    }
+
+    /// Nothing is given to a socket that was opened behind the deadline.
+    fn check_deadlines(&self, violations: &mut Vec<Violation>) {
+        for entry in self.entries {
+            let Some(deadline) = self.deadline(entry) else { continue };
+            for (number, socket) in self.sockets().filter(|(_, socket)| socket.asked > deadline) {
+                let given = |heard: &&Heard| matches!(heard.what, What::Notification(_)) && self.tells(heard, entry);
+                if socket.heard.iter().any(|heard| given(&heard)) {
+                    violations.push(Violation::TooLate { socket: number, id: entry.id.clone() });
+                }
+            }
+        }
+    }
+
+    /// Whether a newer one of its collapse key may have taken its place: both went to the inbox.
+    pub(super) fn may_be_replaced(&self, entry: &Entry) -> bool {
+        let is_newer = |other: &&Entry| other.offset > entry.offset && other.collapse == entry.collapse;
+        let mut newer = self.entries.iter().filter(is_newer);
+        entry.collapse.is_some() && self.went_in(entry) && newer.any(|other| self.went_in(other))
+    }
+
+    /// Whether any node ever gave it to an inbox.
+    pub(super) fn went_in(&self, entry: &Entry) -> bool {
+        self.evidence.parked.contains(&(Services::generation(self.era), self.user, entry.offset))
     }
 }

@@ -50,7 +50,14 @@ fn entry(evidence: &Evidence, partition: usize, record: &Record) -> Result<(User
     if value.get("community") != post.community().map(|community| community.get().into()).as_ref() {
         return Err("its community is not that of its event");
     }
-    Ok((user, Entry { offset: record.offset, event, id, text }))
+    if value["collapse"].as_str() != post.keep.collapse {
+        return Err("its collapse key is not that of its event");
+    }
+    if record.headers.expires.is_some() != post.keep.ttl.is_some() {
+        return Err("it has a deadline and its event none, or the other way round");
+    }
+    let collapse = post.keep.collapse;
+    Ok((user, Entry { offset: record.offset, event, id, collapse, text }))
 }
 
 pub(super) fn check(evidence: &Evidence, entries: &Entries, violations: &mut Vec<Violation>) {

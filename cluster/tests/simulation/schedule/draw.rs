@@ -15,6 +15,7 @@ use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
 
 use super::{Family, Host, Layout, Plan, Planned, Schedule, Step};
+use crate::book::Keep;
 use crate::community::Errand;
 use crate::device::{Habits, Mode};
 
@@ -238,7 +239,15 @@ impl Draw<'_> {
     fn post(&mut self, at: Duration, community: CommunityId) {
         let (event, attempts_max) = (self.event(), self.attempts_max());
         let bytes = *[0, 0, 50, 500].choose(&mut self.rng).unwrap();
-        self.at(at, Step::Errand(Errand::Post { community, event, bytes, attempts_max }));
+        let keep = self.keep();
+        self.at(at, Step::Errand(Errand::Post { community, event, bytes, keep, attempts_max }));
+    }
+
+    /// Now and then an event is worth telling for a few seconds only, or replaces others.
+    fn keep(&mut self) -> Keep {
+        let ttl = self.rng.random_bool(0.2).then(|| *[1, 4, 12, 60].choose(&mut self.rng).unwrap());
+        let collapse = self.rng.random_bool(0.3).then(|| *["a", "b"].choose(&mut self.rng).unwrap());
+        Keep { ttl, collapse }
     }
 
     fn join_or_leave(&mut self, at: Duration, community: CommunityId, user: UserId) {

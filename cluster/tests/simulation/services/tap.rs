@@ -9,7 +9,8 @@ use bytes::Bytes;
 use peal_proto::limits::INTEGER_MAX;
 use peal_proto::name::NODES_GROUP;
 use peal_proto::{
-    CommunityId, EventId, Generation, Offset, Partition, Position, Receipt, ShardMap, Timestamp, Topic, UserId,
+    CollapseKey, CommunityId, EventId, Fate, Generation, Offset, Partition, Position, Receipt, ShardMap, Timestamp,
+    Topic, UserId,
 };
 use peal_store::inbox::{Entry, Item, Marker, Page, PageRequest, Parked};
 use peal_store::leases::{Holder, Lease};
@@ -56,12 +57,13 @@ impl Tap {
     }
 
     pub(super) fn on(&self, stores: Stores) -> Stores {
-        let Stores { log, members, statuses, inbox, shards, leases } = stores;
+        let Stores { log, members, statuses, inbox, subscriptions, shards, leases } = stores;
         Stores {
             log: Arc::new(self.before(log)),
             members: Arc::new(self.before(members)),
             statuses: Arc::new(self.before(statuses)),
             inbox: Arc::new(self.before(inbox)),
+            subscriptions,
             shards: Arc::new(self.before(shards)),
             leases: Arc::new(self.before(leases)),
         }
@@ -202,8 +204,16 @@ impl Writer for Tapped<Box<dyn Writer>> {
 impl Tap {
     /// Whether these receipts do not come to stand in their log.
     fn loses(&self, receipts: &[NewRecord]) -> bool {
-        let replayed = |record: &NewRecord| matches!(Receipt::from_json(&record.value), Ok(Receipt::Replayed { .. }));
-        self.strikes(Act::LoseReceipts) || (receipts.iter().any(replayed) && self.strikes(Act::LoseReplayed))
+        let replayed = |record: &NewRecord| match Receipt::from_json(&record.value) {
+            Ok(Receipt::Replayed { runs }) => runs.first().map(|run| run.fate),
+            Ok(Receipt::Settled { .. }) | Err(_) => None,
+        };
+        let mut replayed = receipts.iter().filter_map(replayed);
+        match replayed.next() {
+            Some(Fate::Replaced) if self.strikes(Act::LoseReplaced) => true,
+            Some(Fate::Delivered) if self.strikes(Act::LoseReplayed) => true,
+            _ => self.strikes(Act::LoseReceipts),
+        }
     }
 
     fn tamper(&self, records: &mut Vec<NewRecord>) {
@@ -246,7 +256,14 @@ impl Reader for Tapped<Box<dyn Reader>> {
         let read = tokio::select! {
             biased;
             error = self.tap.line.refusing() => Err(error),
-            read = self.store.next() => read,
+            mut read = self.store.next() => {
+                for record in read.iter_mut().flatten().filter(|record| record.headers.expires.is_some()) {
+                    if self.tap.always(Act::ForgetDeadlines) {
+                        record.headers.expires = None;
+                    }
+                }
+                read
+            }
         };
         self.tap.say(|| match &read {
             Ok(records) => {
@@ -276,6 +293,9 @@ impl Inbox for Tapped<Arc<dyn Inbox>> {
         if self.tap.always(Act::ForgetEntry) {
             entries.pop();
         }
+        if self.tap.always(Act::ReplaceOthers) {
+            entries.iter_mut().for_each(|entry| entry.collapse = "all".parse().ok());
+        }
         let own = |entry: &Entry| (self.tap.generation, entry.user, entry.offset);
         self.tap.book.open().parked.extend(entries.iter().map(own));
         let call = || format!("park {partition} {expected:?} {next:?} {:?}", users(&entries));
@@ -286,6 +306,16 @@ impl Inbox for Tapped<Arc<dyn Inbox>> {
             Err(_) => "batches not answered",
         });
         parked
+    }
+
+    async fn of_keys(
+        &self,
+        partition: Partition,
+        keys: Vec<(UserId, CollapseKey)>,
+        now: Timestamp,
+    ) -> Result<Vec<Option<(Offset, Bytes)>>, StoreError> {
+        let call = || format!("of_keys {partition} {keys:?}");
+        self.tap.watch(call, self.store.of_keys(partition, keys.clone(), now)).await
     }
 
     async fn pages(

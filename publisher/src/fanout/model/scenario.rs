@@ -164,5 +164,5 @@ impl Post {
 }
 
 pub(super) fn record(index: usize, key: u64, value: String) -> Record {
-    Record { offset: offset(index), key: Some(key), headers: Headers::default(), value: value.into() }
+    Record { offset: offset(index), written: None, key: Some(key), headers: Headers::default(), value: value.into() }
 }

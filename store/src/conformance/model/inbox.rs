@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use peal_proto::frame::GapReason;
-use peal_proto::{Offset, Partition, Position, Timestamp, UserId};
+use peal_proto::{CollapseKey, Offset, Partition, Position, Timestamp, UserId};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -15,10 +15,29 @@ const START: Timestamp = Timestamp::from_millis(1_795_341_600_000);
 
 #[derive(Debug, Clone)]
 pub(super) enum InboxStep {
-    Park { users: Vec<u64>, expires_minutes: Option<u64>, twice: bool },
-    Trim { user: u64, back: u64 },
-    Pages { user: u64, back: u64, entries_max: usize, bytes_max: usize },
-    Wait { minutes: u64 },
+    /// An entry for each of the users, with one of a few collapse keys or none.
+    Park {
+        users: Vec<(u64, Option<u8>)>,
+        expires_minutes: Option<u64>,
+        twice: bool,
+    },
+    OfKey {
+        user: u64,
+        key: u8,
+    },
+    Trim {
+        user: u64,
+        back: u64,
+    },
+    Pages {
+        user: u64,
+        back: u64,
+        entries_max: usize,
+        bytes_max: usize,
+    },
+    Wait {
+        minutes: u64,
+    },
 }
 
 /// Which of the inbox's two ways to lose an entry a sequence meets.
@@ -42,16 +61,22 @@ pub(super) fn steps(loss: Loss) -> impl Strategy<Value = InboxStep> {
         Loss::Quota => (Just(None).boxed(), 0..1_u64),
         Loss::Expiry => (proptest::option::of(1..90_u64).boxed(), 1..40_u64),
     };
-    let park = (vec(0..3_u64, 1..8), expires_minutes, any::<bool>());
+    let user = (0..3_u64, prop_oneof![3 => Just(None), 2 => (0..2_u8).prop_map(Some)]);
+    let park = (vec(user, 1..8), expires_minutes, any::<bool>());
     let pages = (0..3_u64, 0..20_u64, 1..5_usize, 1..40_usize);
     prop_oneof![
         3 => park.prop_map(|(users, expires_minutes, twice)| InboxStep::Park { users, expires_minutes, twice }),
+        1 => (0..3_u64, 0..2_u8).prop_map(|(user, key)| InboxStep::OfKey { user, key }),
         1 => (0..3_u64, 0..20_u64).prop_map(|(user, back)| InboxStep::Trim { user, back }),
         3 => pages.prop_map(|(user, back, entries_max, bytes_max)| {
             InboxStep::Pages { user, back, entries_max, bytes_max }
         }),
         1 => wait_minutes.prop_map(|minutes| InboxStep::Wait { minutes }),
     ]
+}
+
+fn collapse(key: u8) -> CollapseKey {
+    format!("k{key}").parse().unwrap()
 }
 
 /// What was parked so far.
@@ -73,7 +98,7 @@ impl Default for InboxCaller {
 /// One item of a page, without where exactly a gap ends.
 #[derive(Debug, PartialEq, Eq)]
 enum Told {
-    Notification(u64, String),
+    Notification(u64, u32, String),
     Gap(GapReason),
 }
 
@@ -88,6 +113,10 @@ impl InboxCaller {
                 let floor = self.park(stores, entries).await;
                 // Whether an expired entry holds the floor until it is swept is not promised.
                 if self.expires { String::new() } else { format!("{floor:?}") }
+            }
+            InboxStep::OfKey { user, key } => {
+                let keys = vec![(UserId::new(user).unwrap(), collapse(key))];
+                format!("{:?}", stores.inbox.of_keys(PARTITION, keys, self.now).await.unwrap())
             }
             InboxStep::Trim { user, back } => {
                 let trims = vec![(UserId::new(user).unwrap(), self.back(back))];
@@ -112,14 +141,20 @@ impl InboxCaller {
         Position::at(Offset::new(self.offset.saturating_sub(offsets)))
     }
 
-    fn entries(&mut self, users: &[u64], expires_minutes: Option<u64>) -> Vec<Entry> {
+    fn entries(&mut self, users: &[(u64, Option<u8>)], expires_minutes: Option<u64>) -> Vec<Entry> {
         // Half a minute off, so that nothing expires at the very moment of a call.
         let expires = expires_minutes.map(|minutes| self.now.after(Duration::from_secs(60 * minutes - 30)));
         self.expires |= expires.is_some();
-        let entry = |user: &u64| {
+        let entry = |(user, key): &(u64, Option<u8>)| {
             self.offset += 1;
             let value = format!("{user}@{}", self.offset).into();
-            Entry { user: UserId::new(*user).unwrap(), offset: Offset::new(self.offset), expires, value }
+            Entry {
+                user: UserId::new(*user).unwrap(),
+                offset: Offset::new(self.offset),
+                expires,
+                collapse: key.map(collapse),
+                value,
+            }
         };
         users.iter().map(entry).collect()
     }
@@ -142,9 +177,9 @@ impl InboxCaller {
             let pages = stores.inbox.pages(PARTITION, vec![request], self.now).await.unwrap();
             for item in &pages[0].items {
                 let (next, behind) = match item {
-                    Item::Notification { offset, value } => {
+                    Item::Notification { offset, replaced, value } => {
                         let text = String::from_utf8(value.to_vec()).unwrap();
-                        (Told::Notification(offset.get(), text), Position::behind(*offset))
+                        (Told::Notification(offset.get(), *replaced, text), Position::behind(*offset))
                     }
                     Item::Gap { to, reason } => (Told::Gap(*reason), *to),
                 };

@@ -1,25 +1,38 @@
 //! The values of the inbox: an entry, or the loss of some, and the summary of a user.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut, TryGetError};
-use peal_proto::Timestamp;
 use peal_proto::frame::GapReason;
+use peal_proto::{CollapseKey, Timestamp};
 
 /// An entry of the inbox, or what is left of some that were lost: a loss stands at the highest offset of those it is of,
 /// and reaches down to the entry before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Kept {
-    Entry { until: Timestamp, value: Bytes },
+    Entry { until: Timestamp, collapsed: Option<Collapsed>, value: Bytes },
     Lost(GapReason),
+}
+
+/// The collapse key of an entry, and how many older ones it stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Collapsed {
+    pub(crate) key: CollapseKey,
+    pub(crate) replaced: u32,
 }
 
 impl Kept {
     pub(crate) fn encode(&self) -> Bytes {
         let mut out = BytesMut::new();
         match self {
-            Self::Entry { until, value } => {
-                out.reserve(1 + 8 + value.len());
-                out.put_u8(1);
+            Self::Entry { until, collapsed, value } => {
+                let key = collapsed.as_ref().map(|collapsed| collapsed.key.as_str());
+                out.reserve(1 + 8 + key.map_or(0, |key| 4 + 1 + key.len()) + value.len());
+                out.put_u8(1 + u8::from(key.is_some()));
                 out.put_u64(until.millis());
+                if let Some(Collapsed { key, replaced }) = collapsed {
+                    out.put_u32(*replaced);
+                    out.put_u8(u8::try_from(key.as_str().len()).unwrap_or_default()); // at most 64
+                    out.put_slice(key.as_str().as_bytes());
+                }
                 out.put_slice(value);
             }
             Self::Lost(reason) => {
@@ -42,10 +55,20 @@ impl Kept {
         }
     }
 
+    /// The collapse key of an entry that has one.
+    pub(crate) fn collapse(&self) -> Option<&CollapseKey> {
+        match self {
+            Self::Entry { collapsed, .. } => collapsed.as_ref().map(|collapsed| &collapsed.key),
+            Self::Lost(_) => None,
+        }
+    }
+
     pub(crate) fn decode(mut bytes: Bytes) -> Result<Self, TryGetError> {
-        if bytes.try_get_u8()? == 1 {
+        let kind = bytes.try_get_u8()?;
+        if kind != 0 {
             let until = Timestamp::from_millis(bytes.try_get_u64()?);
-            return Ok(Self::Entry { until, value: bytes });
+            let collapsed = if kind == 2 { Some(collapsed(&mut bytes)?) } else { None };
+            return Ok(Self::Entry { until, collapsed, value: bytes });
         }
         Ok(Self::Lost(match bytes.try_get_u8()? {
             0 => GapReason::Expired,
@@ -53,6 +76,14 @@ impl Kept {
             _ => GapReason::Generation,
         }))
     }
+}
+
+fn collapsed(bytes: &mut Bytes) -> Result<Collapsed, TryGetError> {
+    let (replaced, length) = (bytes.try_get_u32()?, usize::from(bytes.try_get_u8()?));
+    let damaged = TryGetError { requested: length, available: bytes.remaining() };
+    let key = bytes.get(..length).and_then(|key| std::str::from_utf8(key).ok()?.parse().ok()).ok_or(damaged)?;
+    bytes.advance(length);
+    Ok(Collapsed { key, replaced })
 }
 
 /// What one user has in the inbox.
@@ -98,7 +129,9 @@ mod tests {
     #[test]
     fn an_entry_a_loss_and_a_summary_are_read_as_they_were_written() {
         let until = Timestamp::from_millis(9);
-        for kept in [Kept::Entry { until, value: "v".into() }, Kept::Lost(GapReason::Quota)] {
+        let entry = |collapsed| Kept::Entry { until, collapsed, value: "v".into() };
+        let collapsed = Collapsed { key: "joins.7".parse().unwrap(), replaced: 16 };
+        for kept in [entry(None), entry(Some(collapsed)), Kept::Lost(GapReason::Quota)] {
             assert_eq!(Kept::decode(kept.encode()), Ok(kept));
         }
         let summary = Summary { entries: 1, bytes: 2, oldest: 3, first: 4, newest: 5 };

@@ -4,10 +4,10 @@
 //! become one, so that there are never more of them than entries and one. A loss reaches down to the entry before it.
 
 use peal_proto::frame::GapReason;
-use peal_proto::{Offset, Partition, Position, Timestamp, UserId};
+use peal_proto::{CollapseKey, Offset, Partition, Position, Timestamp, UserId};
 
 use super::Retention;
-use crate::embedded::schema::{self, Kept, Summary};
+use crate::embedded::schema::{self, Collapsed, Kept, Summary};
 use crate::embedded::{Fault, Stage, Table};
 
 /// Stored entries looked at at once.
@@ -42,6 +42,49 @@ impl Shelf {
         let stored = stage.get(Table::Inbox, &schema::summary_key(partition, user))?;
         let stored = stored.map(|stored| Summary::decode(&stored)).transpose()?;
         Ok(Self { partition, user, stored, summary: stored })
+    }
+
+    /// Takes away what an entry of this key replaces; how many it stands for then, or `None` when it is needless itself: a newer
+    /// one is there, or it is.
+    pub(super) fn replace(
+        &mut self,
+        stage: &mut Stage<'_>,
+        offset: Offset,
+        collapse: &CollapseKey,
+        now: Timestamp,
+    ) -> Result<Option<u32>, Fault> {
+        let place = schema::collapse_key(self.partition, self.user, collapse);
+        let last = stage.get(Table::Inbox, &place)?.map(|stored| schema::decode_number(&stored)).transpose()?;
+        let mut count = 0;
+        if let Some(last) = last.map(Offset::new)
+            && let Some(kept) = stage.get(Table::Inbox, &self.key(last))?.map(Kept::decode).transpose()?
+            && let Kept::Entry { collapsed, value, .. } = kept.at(now)
+        {
+            if last >= offset {
+                return Ok(None);
+            }
+            count = collapsed.map_or(0, |collapsed: Collapsed| collapsed.replaced) + 1;
+            stage.delete(Table::Inbox, self.key(last));
+            if let Some(summary) = &mut self.summary {
+                summary.entries -= 1;
+                summary.bytes -= value.len() as u64;
+                let first = at(summary.first);
+                self.find_front(stage, first)?;
+            }
+        }
+        stage.put(Table::Inbox, place, schema::encode_number(offset.get()));
+        Ok(Some(count))
+    }
+
+    /// An entry goes: its collapse key leads to it no more.
+    fn forget_collapse(&self, stage: &mut Stage<'_>, offset: Offset, kept: &Kept) -> Result<(), Fault> {
+        let Some(collapse) = kept.collapse() else { return Ok(()) };
+        let place = schema::collapse_key(self.partition, self.user, collapse);
+        let last = stage.get(Table::Inbox, &place)?.map(|stored| schema::decode_number(&stored)).transpose()?;
+        if last == Some(offset.get()) {
+            stage.delete(Table::Inbox, place);
+        }
+        Ok(())
     }
 
     /// Parks one entry, unless it is there already.
@@ -104,6 +147,7 @@ impl Shelf {
                 if within(&summary) {
                     break;
                 }
+                self.forget_collapse(stage, offset, &kept)?;
                 let reason = match kept {
                     Kept::Lost(reason) => reason,
                     Kept::Entry { until, .. } => {
@@ -133,6 +177,7 @@ impl Shelf {
             let chunk = self.chunk(stage, from)?;
             from = chunk.last().map_or(below, |(offset, _)| Position::behind(*offset));
             for (offset, kept) in chunk.into_iter().take_while(|(offset, _)| below.covers(*offset)) {
+                self.forget_collapse(stage, offset, &kept)?;
                 summary.entries -= u32::from(matches!(kept, Kept::Entry { .. }));
                 summary.bytes -= kept.bytes();
                 stage.delete(Table::Inbox, self.key(offset));
@@ -152,13 +197,14 @@ impl Shelf {
             let Some((last, _)) = chunk.last() else { break };
             from = Position::behind(*last);
             for (offset, kept) in chunk {
-                let bytes = kept.bytes();
+                let (bytes, before) = (kept.bytes(), kept.clone());
                 let was_entry = matches!(kept, Kept::Entry { .. });
                 let Kept::Lost(reason) = kept.at(now) else {
                     beside = None;
                     continue;
                 };
                 if was_entry {
+                    self.forget_collapse(stage, offset, &before)?;
                     summary.entries -= 1;
                     summary.bytes -= bytes;
                     stage.put(Table::Inbox, self.key(offset), Kept::Lost(reason).encode());

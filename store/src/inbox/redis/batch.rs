@@ -38,6 +38,20 @@ impl Batch {
         entry.expires.map_or(until_max, |expires| expires.min(until_max))
     }
 
+    /// Whether an entry may take another's place.
+    pub(super) fn collapses(&self) -> bool {
+        self.entries.iter().any(|entry| entry.collapse.is_some())
+    }
+
+    /// The collapse keys as the script takes them: the number of an entry, from 1, and its key, and so on.
+    pub(super) fn collapse_keys(&self) -> String {
+        let keys = (1..).zip(&self.entries).filter_map(|(number, entry)| {
+            let key = entry.collapse.as_ref()?;
+            Some(format!("{number} {key}"))
+        });
+        keys.collect::<Vec<_>>().join(" ")
+    }
+
     /// Whether what has expired is taken away with it.
     pub(super) fn sweeps(&self) -> bool {
         self.next.get().is_multiple_of(SWEEP_BATCHES)

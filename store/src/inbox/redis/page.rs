@@ -41,21 +41,24 @@ fn entries_max(request: &PageRequest) -> usize {
 }
 
 /// An entry as it is stored.
-struct Stored {
-    offset: Offset,
-    until: Timestamp,
-    value: Bytes,
+pub(super) struct Stored {
+    pub(super) offset: Offset,
+    pub(super) until: Timestamp,
+    pub(super) value: Bytes,
+    replaced: u32,
 }
 
-/// `["<generation>-<offset>", ["u", until, "v", value]]`
-fn stored(entry: Value) -> Option<Stored> {
-    let [id, fields] = array(entry)?;
-    let [_, until, _, value] = array(fields)?;
+/// `["<generation>-<offset>", ["u", until, "v", value]]`, with `"c", key, "r", replaced` behind it where there is a collapse key.
+pub(super) fn stored(entry: Value) -> Option<Stored> {
+    let [id, Value::Array(mut fields)] = array(entry)? else { return None };
+    let collapse = fields.split_off(4.min(fields.len()));
+    let replaced = collapse.into_iter().nth(3).map_or(Some(0), |replaced| text(replaced)?.parse().ok())?;
+    let [_, until, _, value] = fields.try_into().ok()?;
     let id = text(id)?;
     let (_, offset) = id.split_once('-')?;
     let until = Timestamp::from_millis(text(until)?.parse().ok()?);
     let Value::BulkString(value) = value else { return None };
-    Some(Stored { offset: Offset::new(offset.parse().ok()?), until, value: value.into() })
+    Some(Stored { offset: Offset::new(offset.parse().ok()?), until, value: value.into(), replaced })
 }
 
 fn array<const N: usize>(value: Value) -> Option<[Value; N]> {
@@ -78,7 +81,7 @@ pub(super) fn page(request: &PageRequest, summary: Summary, stream: Value, now: 
         if entries >= entries_max(request) || bytes > request.bytes_max {
             return Ok(Page { items: page.items, end: false });
         }
-        let Some(Stored { offset, until, value }) = stored(entry) else {
+        let Some(Stored { offset, until, value, replaced }) = stored(entry) else {
             return Err(format!("an entry of user {} can't be read", request.user));
         };
         page.losses_below(Position::at(offset));
@@ -86,7 +89,7 @@ pub(super) fn page(request: &PageRequest, summary: Summary, stream: Value, now: 
             page.gap(Position::behind(offset), GapReason::Expired);
         } else {
             (entries, bytes) = (entries + 1, bytes + value.len());
-            page.notification(offset, value);
+            page.notification(offset, replaced, value);
         }
     }
     if end {
@@ -132,8 +135,8 @@ impl Builder {
         }
     }
 
-    fn notification(&mut self, offset: Offset, value: Bytes) {
-        self.items.push(Item::Notification { offset, value });
+    fn notification(&mut self, offset: Offset, replaced: u32, value: Bytes) {
+        self.items.push(Item::Notification { offset, replaced, value });
         self.at = Position::behind(offset);
     }
 }

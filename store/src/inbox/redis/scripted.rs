@@ -13,6 +13,7 @@ impl RedisInbox {
         call.arg(u8::from(batch.sweeps()));
         let users: Vec<_> = batch.users().collect();
         call.arg(users.len()).arg(users.iter().flat_map(|new| head(new)).collect::<Vec<u8>>());
+        call.arg(batch.collapse_keys());
         for new in &users {
             call.arg(new[0].user.get());
         }

@@ -72,8 +72,13 @@ mod tests {
 
     fn with(before: Summary, offsets: &[u64], bytes: usize) -> Option<Summary> {
         let user = UserId::new(1).unwrap();
-        let entry =
-            |offset: &u64| Entry { user, offset: Offset::new(*offset), expires: None, value: vec![0; bytes].into() };
+        let entry = |offset: &u64| Entry {
+            user,
+            offset: Offset::new(*offset),
+            expires: None,
+            collapse: None,
+            value: vec![0; bytes].into(),
+        };
         before.with(&offsets.iter().map(entry).collect::<Vec<_>>(), &RETENTION)
     }
 

@@ -1,4 +1,6 @@
--- One user's part of an inbox: a summary in the partition's hash, a stream of entries, a place among the floors.
+-- One user's part of an inbox: a summary in the partition's hash, a stream of entries, a place among the floors, and a hash
+-- of where the last entry of each collapse key stands. An entry is 'u', until, 'v', value, and 'c', its key, 'r', how many it
+-- replaced, where it has a key.
 -- Shared by park.lua and trim.lua. Numbers are exact below 2^53, which offsets and users are.
 
 -- Commands and arguments at once: Lua's stack takes 8,000.
@@ -95,9 +97,21 @@ local function offset_of(id)
   return tonumber(string.match(id, '-(%d+)$'))
 end
 
+local function keys_of(key)
+  return key .. ':keys'
+end
+
 local function clear(key, s)
-  redis.call('DEL', key)
+  redis.call('DEL', key, keys_of(key))
   s.entries, s.bytes, s.oldest, s.newest = 0, 0, 0, 0
+end
+
+-- An entry goes: its collapse key leads to it no more.
+local function forget_collapse(key, entry)
+  local name = entry[2][6]
+  if name and redis.call('HGET', keys_of(key), name) == entry[1] then
+    redis.call('HDEL', keys_of(key), name)
+  end
 end
 
 -- Takes entries away from the front for as long as `goes(offset, till)`, looking at so many at once.
@@ -114,6 +128,7 @@ local function shorten(key, s, count, goes)
         s.oldest = offset
         return
       end
+      forget_collapse(key, entry)
       s.entries, s.bytes, last = s.entries - 1, s.bytes - #entry[2][4], offset
     end
     if not last then -- fewer than counted: somebody else took them away

@@ -125,14 +125,14 @@ impl Clients {
     }
 
     /// A consumer that shares a topic with others. Who is gone is noticed by its silence, as soon as Kafka's brokers allow by
-    /// default.
+    /// default. Kafka lets nobody but its members commit for a group that has some, so they have one of their own.
     pub(super) fn member(&self, group: &str) -> ClientConfig {
         let defaults = [
             ("session.timeout.ms", MEMBER_SILENCE_MAX.as_millis().to_string()),
             ("heartbeat.interval.ms", MEMBER_HEARTBEAT.as_millis().to_string()),
         ];
         let mut config = self.config(defaults, reading());
-        config.set("group.id", self.name(group)).set("partition.assignment.strategy", "range");
+        config.set("group.id", format!("{}.members", self.name(group))).set("partition.assignment.strategy", "range");
         config
     }
 

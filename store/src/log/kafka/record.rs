@@ -1,13 +1,10 @@
 //! How a record lies in Kafka: the key as decimal digits, so that every tool shows it, and the headers as text.
 
 use bytes::{Bytes, BytesMut};
-use peal_proto::name::{CANARY_HEADER, EXPIRES_HEADER, TRACEPARENT_HEADER};
 use peal_proto::{Offset, Timestamp};
 use rdkafka::message::{BorrowedMessage, Header, Headers as _, Message, OwnedHeaders};
 use rdkafka::producer::BaseRecord;
 use rdkafka::util::IntoOpaque;
-use serde::Deserialize;
-use serde::de::value::{Error, StrDeserializer};
 
 use super::limits::VALUES_BYTES;
 use crate::log::{Headers, NewRecord, Record};
@@ -30,19 +27,11 @@ pub(super) fn encode<'a, O: IntoOpaque>(
 }
 
 fn headers(given: &Headers) -> Option<OwnedHeaders> {
-    let expires = given.expires.map(|at| at.to_string());
-    let fields = [
-        (EXPIRES_HEADER, expires.as_ref().map(String::as_bytes)),
-        (TRACEPARENT_HEADER, given.traceparent.as_deref()),
-        (CANARY_HEADER, given.canary.then_some(&b"1"[..])),
-    ];
-    let mut headers = None;
-    for (key, value) in fields {
-        if value.is_some() {
-            headers = Some(headers.unwrap_or_else(OwnedHeaders::new).insert(Header { key, value }));
-        }
-    }
-    headers
+    let fields = given.fields();
+    let add = |headers: OwnedHeaders, (key, value): &(Box<str>, Bytes)| {
+        headers.insert(Header { key, value: Some(&value[..]) })
+    };
+    (!fields.is_empty()).then(|| fields.iter().fold(OwnedHeaders::new(), add))
 }
 
 /// Copies values, several small ones into one allocation: it is cheap to make, and to let go of on another thread.
@@ -68,7 +57,9 @@ impl Values {
 pub(super) fn decode(message: &BorrowedMessage<'_>, values: &mut Values) -> Record {
     let offset = Offset::new(u64::try_from(message.offset()).unwrap_or_default()); // never negative
     let value = message.payload().map(|value| values.copy(value)).unwrap_or_default();
-    Record { offset, key: message.key().and_then(parse_key), headers: decode_headers(message), value }
+    let written = message.timestamp().to_millis().and_then(|millis| u64::try_from(millis).ok());
+    let written = written.map(Timestamp::from_millis);
+    Record { offset, written, key: message.key().and_then(parse_key), headers: decode_headers(message), value }
 }
 
 fn parse_key(key: &[u8]) -> Option<u64> {
@@ -80,19 +71,9 @@ fn decode_headers(message: &BorrowedMessage<'_>) -> Headers {
     let mut headers = Headers::default();
     let Some(given) = message.headers() else { return headers };
     for header in given.iter() {
-        match (header.key, header.value) {
-            (EXPIRES_HEADER, Some(value)) => headers.expires = parse_time(value),
-            (TRACEPARENT_HEADER, Some(value)) => headers.traceparent = Some(Bytes::copy_from_slice(value)),
-            (CANARY_HEADER, _) => headers.canary = true,
-            _ => {}
-        }
+        headers.add(header.key, header.value.unwrap_or_default());
     }
     headers
-}
-
-fn parse_time(value: &[u8]) -> Option<Timestamp> {
-    let text = std::str::from_utf8(value).ok()?;
-    Timestamp::deserialize(StrDeserializer::<Error>::new(text)).ok()
 }
 
 #[cfg(test)]
@@ -115,11 +96,5 @@ mod tests {
         for foreign in [&b""[..], b"+1", b"-1", b"user-1", b"\xff", b"99999999999999999999"] {
             assert_eq!(parse_key(foreign), None);
         }
-    }
-
-    #[test]
-    fn a_time_that_cannot_be_read_is_left_out() {
-        assert_eq!(parse_time(b"2026-11-22T10:00:00Z").map(|at| at.millis()), Some(1_795_341_600_000));
-        assert_eq!(parse_time(b"soon"), None);
     }
 }

@@ -33,7 +33,7 @@ impl Default for Storage {
 }
 
 /// Makes the topics that are missing and stamps the log; what is there already is checked and left as it is. A log some of
-/// whose topics had to be made again gets another generation.
+/// whose topics had to be made again gets another generation, unless it is that of those who are away: no cursor is about it.
 ///
 /// # Errors
 /// [`OpenError`].
@@ -120,7 +120,7 @@ fn stamp(clients: &Clients, consumer: &BaseConsumer<Words>) -> Result<(Stamp, Ve
     let partitions = stored.map_or(clients.partitions(), |stored| stored.partitions);
     let missing = missing_topics(clients, consumer, partitions)?;
     match stored {
-        Some(stored) if missing.is_empty() => Ok((stored, missing)),
+        Some(stored) if missing.iter().all(|topic| *topic == Topic::Offline) => Ok((stored, missing)),
         _ => {
             // Before the topics: were it after, a crash between the two would leave new topics with an old generation.
             let stamp = Stamp::new(partitions, stored, clock::now());

@@ -20,6 +20,9 @@ const ARRIVE: &str = include_str!("arrive.lua");
 /// How far, and what time it is.
 const LOOK: &str = "return {redis.call('TIME')[1], redis.call('HMGET', KEYS[1], unpack(ARGV))}";
 
+/// What stands behind the position of sets that are whole.
+const WHOLE: &str = "whole";
+
 /// Takes steps.
 pub(super) struct Following {
     connection: Connection,
@@ -42,7 +45,7 @@ impl Following {
         let mut keys = vec![followed_key(&step.table)];
         keys.extend(step.changes.iter().map(|change| self.pattern.key(change.community)));
         let mut call = self.follow.on(&keys.iter().map(String::as_str).collect::<Vec<_>>());
-        call.arg(step.partition.get()).arg(spelled(step.from)).arg(spelled(Some(step.to)));
+        call.arg(step.partition.get()).arg(spelled(step.from)).arg(spelled(Some(step.to))).arg(wholeness(step.whole));
         for SetChange { add, remove, .. } in &step.changes {
             call.arg(add.len()).arg(remove.len());
         }
@@ -69,7 +72,7 @@ impl Following {
             }
         }
         let mut call = self.arrive.on(&[&followed_key(&step.table)]);
-        call.arg(step.partition.get()).arg(spelled(step.from)).arg(spelled(Some(step.to)));
+        call.arg(step.partition.get()).arg(spelled(step.from)).arg(spelled(Some(step.to))).arg(wholeness(step.whole));
         let answer = self.connection.call(&self.arrive, &call).await?;
         self.stepped(answer)
     }
@@ -90,11 +93,13 @@ impl Following {
         found.into_iter().map(|found| found.map(|found| self.place(&found, now)).transpose()).collect()
     }
 
-    /// `<position> <when, in seconds since 1970>`.
+    /// `<position> <when, in seconds since 1970>`, and `whole` if the sets are.
     fn place(&self, found: &str, now: u64) -> Result<Followed, StoreError> {
-        let (position, at) = found.split_once(' ').unwrap_or((found, "0"));
-        let at: u64 = at.parse().unwrap_or_default();
-        Ok(Followed { position: self.position(position)?, age: Duration::from_secs(now.saturating_sub(at)) })
+        let mut words = found.split(' ');
+        let position = self.position(words.next().unwrap_or_default())?;
+        let at: u64 = words.next().and_then(|at| at.parse().ok()).unwrap_or_default();
+        let whole = words.next() == Some(WHOLE);
+        Ok(Followed { position, whole, age: Duration::from_secs(now.saturating_sub(at)) })
     }
 
     fn position(&self, text: &str) -> Result<Position, StoreError> {
@@ -109,6 +114,10 @@ impl Following {
         let found = (!place.is_empty()).then(|| self.position(&place)).transpose()?;
         Ok(Stepped::Elsewhere(found))
     }
+}
+
+const fn wholeness(whole: bool) -> &'static str {
+    if whole { WHOLE } else { "" }
 }
 
 fn spelled(position: Option<Position>) -> String {

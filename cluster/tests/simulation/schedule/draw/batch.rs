@@ -49,7 +49,7 @@ impl Draw<'_> {
             Audience::User(self.anybody())
         };
         let bytes = *[0, 0, 50, 500].choose(&mut self.rng).unwrap();
-        Item::Event { audience, event: self.event(), bytes }
+        Item::Event { audience, event: self.event(), bytes, keep: self.keep() }
     }
 
     /// A user with devices for the most part; for some others there is only an inbox.

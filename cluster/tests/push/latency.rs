@@ -1,0 +1,45 @@
+//! Sockets keep their latency while the endpoint hangs: the same posts, measured with an endpoint that answers and with one that
+//! does not, in one process, where they share what there is to share.
+
+use std::time::Duration;
+
+use peal_serve::Clock;
+
+use super::endpoint::{Act, Endpoint};
+use super::scene::{Client, Scene, settings};
+
+const POSTS: usize = 300;
+/// Users who are away and told of each post; the one who is measured is there.
+const AWAY: u64 = 20;
+
+/// The time from a post to the socket at which 99 of 100 are there.
+async fn p99(scene: &Scene, there: &mut Client, name: &str) -> Duration {
+    let clock = Clock::system();
+    let mut times = Vec::with_capacity(POSTS);
+    for number in 0..POSTS {
+        let start = clock.uptime();
+        scene.say(7, &format!("{name}-{number}")).await;
+        assert_eq!(there.take().await, format!("{name}-{number}:100"));
+        times.push(clock.uptime() - start);
+    }
+    times.sort_unstable();
+    times[POSTS * 99 / 100]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sockets_keep_their_latency_while_the_endpoint_hangs() {
+    let (scene, endpoint) = (Scene::start(Duration::from_millis(50)).await, Endpoint::start([]).await);
+    scene.push(&settings(&endpoint.url));
+    scene.fill(7, (1..=AWAY).chain([100])).await;
+    // One socket for both: another that opens while the last ack of this one is still under way is told of it once more.
+    let mut there = scene.connect(100).await;
+    let answers = p99(&scene, &mut there, "answers").await;
+    let pushed = endpoint.received().len();
+    endpoint.otherwise(Act::Hang);
+    let hangs = p99(&scene, &mut there, "hangs").await;
+    println!(
+        "p99 of {POSTS} posts to a socket: {answers:?} while {pushed} pushes were answered, {hangs:?} while they hang"
+    );
+    assert!(pushed > POSTS, "pushes were under way");
+    assert!(hangs < answers * 3 + Duration::from_millis(100), "{hangs:?}, and {answers:?} before");
+}
