@@ -12,8 +12,8 @@ const POSTS: usize = 300;
 /// Users who are away and told of each post; the one who is measured is there.
 const AWAY: u64 = 20;
 
-/// The time from a post to the socket at which 99 of 100 are there.
-async fn p99(scene: &Scene, there: &mut Client, name: &str) -> Duration {
+/// The time from a post to the socket within which half are there, and that of 99 in 100.
+async fn percentiles(scene: &Scene, there: &mut Client, name: &str) -> [Duration; 2] {
     let clock = Clock::system();
     let mut times = Vec::with_capacity(POSTS);
     for number in 0..POSTS {
@@ -23,7 +23,7 @@ async fn p99(scene: &Scene, there: &mut Client, name: &str) -> Duration {
         times.push(clock.uptime() - start);
     }
     times.sort_unstable();
-    times[POSTS * 99 / 100]
+    [50, 99].map(|percent| times[POSTS * percent / 100])
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -33,13 +33,16 @@ async fn sockets_keep_their_latency_while_the_endpoint_hangs() {
     scene.fill(7, (1..=AWAY).chain([100])).await;
     // One socket for both: another that opens while the last ack of this one is still under way is told of it once more.
     let mut there = scene.connect(100).await;
-    let answers = p99(&scene, &mut there, "answers").await;
+    let answers = percentiles(&scene, &mut there, "answers").await;
     let pushed = endpoint.received().len();
     endpoint.otherwise(Act::Hang);
-    let hangs = p99(&scene, &mut there, "hangs").await;
+    let hangs = percentiles(&scene, &mut there, "hangs").await;
     println!(
-        "p99 of {POSTS} posts to a socket: {answers:?} while {pushed} pushes were answered, {hangs:?} while they hang"
+        "p50 and p99 of {POSTS} posts to a socket: {answers:?} while {pushed} pushes were answered, {hangs:?} while they hang"
     );
     assert!(pushed > POSTS, "pushes were under way");
-    assert!(hangs < answers * 3 + Duration::from_millis(100), "{hangs:?}, and {answers:?} before");
+    // An endpoint that is waited for costs seconds; a busy machine costs the slowest of a hundred more than the others.
+    for ((hangs, answers), noise) in hangs.into_iter().zip(answers).zip([100, 1_000].map(Duration::from_millis)) {
+        assert!(hangs < answers * 3 + noise, "{hangs:?}, and {answers:?} before");
+    }
 }

@@ -8,12 +8,14 @@ use peal_cluster::api::{Api, Change, Post};
 use peal_node::Node;
 use peal_node::limits::Limits;
 use peal_proto::frame::NodeFrame;
+use peal_proto::name::PUSH_GROUP;
 use peal_proto::{NodeId, Partition, ShardMap, Topic, UserId};
 use peal_publisher::{Extras, Publisher, Push, PushSettings, Settings};
 use peal_serve::{Clock, ConnectionLimits};
 use peal_store::Stores;
 use peal_store::embedded::{self, Embedded};
 use peal_store::leases::Holder;
+use peal_store::log::Source;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -25,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const PARTITIONS: u32 = 12;
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// What pushes to an endpoint.
 pub(crate) fn settings(url: &str) -> PushSettings {
@@ -121,6 +124,23 @@ impl Scene {
                 return;
             }
             tokio::task::yield_now().await;
+        }
+    }
+
+    /// Waits until it is committed that so many entries are done: one with nothing before it that is not.
+    pub(crate) async fn push_is_done(&self, entries: u64) {
+        let partitions = (0..Topic::Offline.partitions(PARTITIONS)).map(Partition::new);
+        loop {
+            let mut done = 0;
+            for partition in partitions.clone() {
+                let source = Source { group: PUSH_GROUP, topic: Topic::Offline, partition };
+                let commit = self.stores.log.committed(source).await.unwrap();
+                done += commit.map_or(0, |commit| commit.position.next().get());
+            }
+            if done >= entries {
+                return;
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
         }
     }
 
