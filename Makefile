@@ -15,6 +15,13 @@ TESTS ?= --workspace
 ROWS ?=
 # What needs no services: Kafka and Redis are built and tested beside the real ones.
 FEATURES := --features peal-store/embedded,peal-store/conformance
+# The cluster on Kafka and Redis: peal-node, peal-publisher, and `peal` with `topics`.
+ON_SERVICES := peal-node/bin,peal-publisher/bin,peal-cluster/services
+# The same with what needs services: make check SERVICES=1 builds everything once that make test-services needs as well.
+SERVICES ?=
+ifneq ($(SERVICES),)
+FEATURES += --features $(ON_SERVICES)
+endif
 
 RUSTDOC = RUSTDOCFLAGS="--deny warnings --allow rustdoc::private_intra_doc_links" \
 	cargo doc --workspace --no-deps --document-private-items --quiet $(FEATURES)
@@ -23,13 +30,11 @@ TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
 CHROMIUM ?= /usr/bin/chromium
 export CHROMIUM
 
-# The cluster on Kafka and Redis: peal-node, peal-publisher, and `peal` with `topics`.
-ON_SERVICES := peal-node/bin,peal-publisher/bin,peal-cluster/services
 CLUSTER := --package peal-node --package peal-publisher --package peal-cluster --bins --features $(ON_SERVICES)
 
 # The same binaries for tests. Packages and features have to be these wherever a test is built or run: cargo compiles all
 # dependencies again for any other set. These tests are named for the binaries that come with them.
-ALL := --workspace $(FEATURES) --features $(ON_SERVICES)
+ALL := --workspace --features peal-store/embedded,peal-store/conformance --features $(ON_SERVICES)
 BUILD_TESTED := cargo test $(ALL) --no-run --test commands --test core_model --test publisher
 
 .PHONY: help run cluster test check bench bench-services bench-publisher minute minute-services services services-down test-services failure-table test-rust test-browser test-api test-conformance \
@@ -134,8 +139,10 @@ format: has-rust
 lint: has-rust
 	cargo clippy --workspace --all-targets $(FEATURES) -- --deny warnings
 
+# Tests on services are named, as no other command builds them unasked.
 lint-services: has-rust
-	cargo clippy --workspace --all-targets $(FEATURES) --features $(ON_SERVICES) -- --deny warnings
+	cargo clippy $(ALL) --all-targets -- --deny warnings
+	cargo clippy $(ALL) --test kafka --test redis --test producers --test cdc --test failures -- --deny warnings
 	$(RUSTDOC) --features $(ON_SERVICES)
 
 docs: has-rust
