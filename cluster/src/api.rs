@@ -31,7 +31,8 @@ pub use self::batch::Answers;
 pub use self::error::{ApiError, Refusal};
 use self::message::{Accepted, Listed};
 pub use self::message::{
-    Change, Changed, ItemAnswer, Join, Letters, ListedLetter, Location, Outcome, Post, Replayed, ShownLetter,
+    Change, Changed, ClusterNode, ItemAnswer, Join, Letters, ListedLetter, Location, Outcome, PartitionOwner, Post,
+    Replayed, Shards, ShownLetter,
 };
 use crate::limits::{ANSWER_BYTES_MAX, CONNECT_TIMEOUT, LETTERS_A_PAGE, REQUEST_TIMEOUT};
 
@@ -146,6 +147,23 @@ impl Api {
     /// the same, a notification once more.
     pub async fn replay(&self, id: LetterId, again: bool) -> Result<Replayed, ApiError> {
         self.send(Method::POST, &format!("/v1/dead-letters/{id}/replay?again={again}"), None).await
+    }
+
+    /// Where the partitions are, and on demand how far behind.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn shards(&self, lag: bool) -> Result<Shards, ApiError> {
+        self.send(Method::GET, &format!("/v1/shards?lag={lag}"), None).await
+    }
+
+    /// Spreads the partitions over so many nodes from now on.
+    ///
+    /// # Errors
+    /// [`ApiError`]. To say it again is harmless.
+    pub async fn reshard(&self, nodes: u32) -> Result<Shards, ApiError> {
+        let body = self.json(&serde_json::json!({ "nodes": nodes }))?;
+        self.send(Method::PUT, "/v1/shards", Some(body)).await
     }
 
     /// Which node owns a user.

@@ -36,6 +36,8 @@ pub struct Recipe {
     pub nodes: u16,
     /// Where everything is kept.
     pub data: PathBuf,
+    /// How many partitions a new directory gets, if not as many as usual.
+    pub partitions: Option<u32>,
 }
 
 /// A cluster in a child process. It is killed when this is dropped.
@@ -52,7 +54,13 @@ impl Recipe {
     /// # Errors
     /// When so many free ports in a row can't be found.
     pub fn new(program: &Path, nodes: u16, data: &Path) -> io::Result<Self> {
-        Ok(Self { program: program.to_owned(), port: free_ports(nodes + 1)?, nodes, data: data.to_owned() })
+        Ok(Self {
+            program: program.to_owned(),
+            port: free_ports(nodes + 1)?,
+            nodes,
+            data: data.to_owned(),
+            partitions: None,
+        })
     }
 
     /// Where the publisher is.
@@ -76,6 +84,7 @@ impl Recipe {
             .arg("up")
             .args(["--nodes", &self.nodes.to_string(), "--port", &self.port.to_string(), "--data"])
             .arg(&self.data)
+            .args(self.partitions.map(|partitions| format!("--partitions={partitions}")))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)

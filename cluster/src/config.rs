@@ -9,6 +9,7 @@ pub mod dead_letters;
 pub mod events;
 pub mod listen;
 pub mod members;
+pub mod reshard;
 #[cfg(feature = "services")]
 pub mod topics;
 pub mod up;
@@ -35,6 +36,7 @@ Examples:
   peal post 7 community.posted '{\"text\":\"hi\"}'
   peal batch letters.ndjson                  many events, one JSON object a line
   peal members 7 add 1..1000                 a thousand members, 1 and 1000 among them
+  peal reshard 6                             six nodes share the users from now on
 
 Exit codes:
   0  done
@@ -81,6 +83,12 @@ pub enum Command {
     /// List, show or replay what could not be processed
     #[command(long_about = dead_letters::ABOUT)]
     DeadLetters(dead_letters::DeadLetters),
+    /// Spread the users over another number of nodes
+    #[command(long_about = reshard::ABOUT)]
+    Reshard(reshard::Reshard),
+    /// Show the nodes, their partitions, and what is moving
+    #[command(long_about = reshard::STATUS_ABOUT)]
+    Status(reshard::Status),
     /// Print what a user is told, as it happens
     #[command(long_about = listen::ABOUT)]
     Listen(listen::Listen),
@@ -128,6 +136,8 @@ pub fn read() -> Command {
         | Command::Batch(_)
         | Command::Event(_)
         | Command::DeadLetters(_)
+        | Command::Reshard(_)
+        | Command::Status(_)
         | Command::Listen(_)
         | Command::Floor(_) => return command,
     };

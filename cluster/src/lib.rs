@@ -13,6 +13,8 @@ pub mod batch;
 pub mod dead_letters;
 pub mod events;
 pub mod members;
+pub mod reshard;
+pub mod status;
 #[cfg(feature = "services")]
 pub mod topics;
 

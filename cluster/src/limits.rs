@@ -5,6 +5,15 @@ use std::time::Duration;
 /// Nodes that one process may run: beyond it, nodes in one process share cores and gain nothing.
 pub const NODES_MAX: u32 = 64;
 
+/// Nodes of a new data directory.
+pub const NODES_DEFAULT: u32 = 3;
+
+/// How often a node is started again that can't listen.
+pub const NODE_RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often `peal reshard` and `peal status` look.
+pub const STATUS_LOOK_INTERVAL: Duration = Duration::from_millis(500);
+
 /// How long a stopping cluster may take before it is ended as it is; every part of it has a shorter limit of its own.
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(45);
 

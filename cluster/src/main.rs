@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use peal_cluster::config::{self, Command};
-use peal_cluster::{batch, bench, dead_letters, events, listen, members, output, up};
+use peal_cluster::{batch, bench, dead_letters, events, listen, members, output, reshard, status, up};
 use tokio::runtime::{Builder, Runtime};
 
 #[global_allocator]
@@ -32,6 +32,8 @@ fn run(command: Command) -> Result<()> {
         Command::Event(event) => client()?.block_on(events::show(&event))?,
         Command::Members(members) => client()?.block_on(members::run(&members))?,
         Command::DeadLetters(letters) => client()?.block_on(dead_letters::run(&letters))?,
+        Command::Reshard(reshard) => client()?.block_on(reshard::run(&reshard))?,
+        Command::Status(status) => client()?.block_on(status::run(&status))?,
         Command::Listen(listen) => client()?.block_on(listen::run(&listen))?,
         #[cfg(feature = "services")]
         Command::Topics(topics) => client()?.block_on(peal_cluster::topics::run(&topics))?,

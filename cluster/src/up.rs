@@ -7,6 +7,7 @@ mod announcement;
 mod cluster;
 mod fault;
 mod listeners;
+mod nodes;
 
 use peal_publisher::Push;
 use peal_serve::process::{self, Signals};
@@ -18,7 +19,7 @@ use self::cluster::Cluster;
 pub use self::fault::Fault;
 use self::listeners::Listeners;
 use crate::config::up::Up;
-use crate::limits::STOP_TIMEOUT;
+use crate::limits::{NODES_DEFAULT, STOP_TIMEOUT};
 use crate::output;
 
 /// The exit code of a process that a second signal ended (128 + SIGINT).
@@ -36,7 +37,9 @@ pub async fn run(up: &Up) -> Result<(), Fault> {
     let mut signals = Signals::take().map_err(Fault::Signals)?;
     let store = open(up)?;
     let stores = store.stores();
-    let listeners = Listeners::bind(up).await?;
+    let stored = stores.shards.load().await.map_err(Fault::Shards)?;
+    let nodes = up.nodes.or(stored.map(|map| map.nodes())).unwrap_or(NODES_DEFAULT);
+    let listeners = Listeners::bind(up, nodes).await?;
     let push = up.push.is_on().then(|| Push::new(stores.clone(), Clock::system(), &up.push)).transpose()?;
     let map = shard_map::agree(&stores, listeners.node_urls(up)).await?;
     output::line(Announcement::of(up, &listeners, &map).to_string()).map_err(Fault::Output)?;

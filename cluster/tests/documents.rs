@@ -16,7 +16,7 @@ use peal_proto::{NodeId, ShardMap, Timestamp, Topic};
 use peal_publisher::{Publisher, Settings};
 use peal_serve::Clock;
 use peal_store::inbox::Retention;
-use peal_store::leases::Holder;
+use peal_store::leases::{Holder, Seat};
 use peal_store::simulated::Simulation;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -31,7 +31,8 @@ fn servers() -> [(&'static str, Router); 2] {
     let (_, map) = watch::channel(Arc::new(map));
     let clock = Clock::simulated(Timestamp::from_millis(1_795_341_600_000));
     let publisher = Publisher::new(stores.clone(), map.clone(), clock.clone(), Settings::default());
-    let node = Node::new(NodeId::new(0), Holder::new("documents"), stores, map, clock, Limits::default());
+    let seat = Seat::new(NodeId::new(0), "ws://127.0.0.1:7001", Holder::new("documents"));
+    let node = Node::new(seat, stores, map, clock, Limits::default());
     [("publisher", publisher.router()), ("node", node.router())]
 }
 

@@ -11,11 +11,11 @@ use peal_proto::{Partition, Topic};
 use peal_serve::Clock;
 use peal_store::Log;
 use peal_store::log::{Headers, NewRecord};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::limits::{CANARY_APPEND_TIMEOUT, CANARY_HEARD_TIMEOUT, CANARY_LOOK_INTERVAL, DEAF_TIMEOUT};
-use crate::shard::{Health, ShardHandle};
+use crate::shard::{Health, ShardHandle, Shards};
 
 /// What a partition has heard. Times are of the node's monotonic clock.
 #[derive(Debug, Default)]
@@ -106,19 +106,20 @@ impl Hearing {
 pub(crate) async fn run(
     log: &dyn Log,
     clock: &Clock,
-    shards: &[(Partition, ShardHandle)],
+    shards: &watch::Receiver<Shards>,
     interval: Duration,
-    stop: CancellationToken,
+    stop: &CancellationToken,
 ) {
     while tokio::time::timeout(CANARY_LOOK_INTERVAL.min(interval), stop.cancelled()).await.is_err() {
         let now = clock.uptime();
+        let shards = shards.borrow().clone();
         shards.iter().for_each(|(_, shard)| shard.hearing().look(now));
         let asks = |shard: &ShardHandle| shard.health() == Health::Reading && shard.hearing().asks(now, interval);
         let asking: Vec<_> = shards.iter().filter(|(_, shard)| asks(shard)).collect();
         if asking.is_empty() {
             continue;
         }
-        match send(log, asking.iter().map(|(partition, _)| *partition)).await {
+        match send(log, asking.iter().map(|(partition, _)| **partition)).await {
             Ok(()) => asking.iter().for_each(|(_, shard)| shard.hearing().sent(clock.uptime())),
             Err(reason) => {
                 tracing::warn!(reason, "canaries could not be sent");

@@ -62,7 +62,8 @@ pub struct Core {
     /// The inbox did not answer: nothing is asked of it before then.
     retry_at: Option<Duration>,
     retry_wait: Duration,
-    draining: bool,
+    /// How sockets are closed since the partition is given up.
+    draining: Option<(CloseCode, String)>,
     takeover: u32,
     outbox: Outbox,
     now: Duration,
@@ -94,7 +95,7 @@ impl Core {
             trimming: None,
             retry_at: None,
             retry_wait: limits.retry_min,
-            draining: false,
+            draining: None,
             takeover,
             outbox: Outbox::new(generation),
             now: Duration::ZERO,
@@ -127,7 +128,7 @@ impl Core {
             Input::Fetched(answer) => self.fetched(answer),
             Input::Trimmed(answer) => self.trimmed(answer),
             Input::Committed(answer) => self.committed(answer),
-            Input::Drain => self.drain(),
+            Input::Drain(code, reason) => self.drain(code, reason),
             Input::Tick => self.tick(),
         }
         self.committer.note(self.settled(), now);
@@ -153,7 +154,7 @@ impl Core {
     #[must_use]
     pub fn takes_records(&self) -> bool {
         let room = self.ledger.bytes() < self.limits.window_bytes_max;
-        room && self.ledger.len() + self.absent.len() < self.limits.window_records_max && !self.draining
+        room && self.ledger.len() + self.absent.len() < self.limits.window_records_max && self.draining.is_none()
     }
 
     /// Behind the last record that was read.
@@ -173,7 +174,7 @@ impl Core {
     #[must_use]
     pub fn is_drained(&self) -> bool {
         let settled = self.settled();
-        self.draining && settled.position == self.ledger.read() && self.committer.committed() == settled
+        self.draining.is_some() && settled.position == self.ledger.read() && self.committer.committed() == settled
     }
 
     /// Unsettled bytes, for the gauge.
@@ -244,13 +245,13 @@ impl Core {
         }
     }
 
-    fn drain(&mut self) {
-        self.draining = true;
+    fn drain(&mut self, code: CloseCode, reason: String) {
         let mut sessions: Vec<_> = self.sessions.keys().copied().collect();
         sessions.sort_unstable();
         for session in sessions {
-            self.close(session, CloseCode::GoingAway, "the node is leaving; reconnect".into());
+            self.close(session, code, reason.clone());
         }
+        self.draining = Some((code, reason));
         self.committer.hurry(self.now);
     }
 

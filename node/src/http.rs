@@ -26,10 +26,11 @@ use peal_serve::telemetry::metrics_page;
 use peal_serve::{Failure, Query, asyncapi, from_text, healthz, locate, with_fallbacks};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 use tower_http::cors::CorsLayer;
 
 use crate::core::SessionId;
-use crate::limits::{SOCKET_READ_BYTES, SOCKET_WRITE_BYTES, WRITTEN_REPORTS_PER_BUDGET};
+use crate::limits::{SOCKET_READ_BYTES, SOCKET_WRITE_BYTES, STARTED_TIMEOUT, WRITTEN_REPORTS_PER_BUDGET};
 use crate::session::{Mailbox, Session, cut};
 use crate::shard::{Health, ShardHandle};
 use crate::state::NodeState;
@@ -78,7 +79,7 @@ async fn socket(State(node): State<Arc<NodeState>>, request: Request) -> Respons
         Ok(query) => query,
         Err(failure) => return refuse_in_words(upgrade, failure.problem.detail),
     };
-    match node.admit(&query) {
+    match node.admit(&query).await {
         Ok(shard) => upgrade.on_upgrade(move |socket| open(node, shard, query, Box::new(socket))),
         Err(failure) => failure.into_response(),
     }
@@ -106,21 +107,26 @@ fn refuse_in_words(upgrade: WebSocketUpgrade, detail: String) -> Response {
 
 async fn close(mut socket: WebSocket, code: CloseCode, reason: &str) {
     let frame = CloseFrame { code: code.number(), reason: cut(reason).into() };
-    let closed = tokio::time::timeout(crate::limits::CLOSE_TIMEOUT, socket.send(Message::Close(Some(frame)))).await;
+    let closed = timeout(crate::limits::CLOSE_TIMEOUT, socket.send(Message::Close(Some(frame)))).await;
     tracing::debug!(?closed, %code, reason, "refused a socket");
 }
 
 impl NodeState {
-    /// The partition that a socket belongs to, if it belongs here and may open now.
-    fn admit(&self, query: &SocketQuery) -> Result<ShardHandle, Failure> {
-        let map = self.map.borrow();
-        let (owner, url) = map.owner(query.user);
-        if owner != self.id {
-            let detail = format!("user {} belongs to node {owner}, not {}; connect to {url}", query.user, self.id);
-            return Err(Problem::new(ProblemKind::WrongNode, detail).at(url).into());
-        }
-        let shard = self.shards.get(&map.partition(query.user)).filter(|shard| shard.health() != Health::Left);
-        shard.cloned().ok_or_else(|| {
+    /// The partition that a socket belongs to, if it belongs here and may open now. The map may have named it just now.
+    async fn admit(&self, query: &SocketQuery) -> Result<ShardHandle, Failure> {
+        let partition = {
+            let map = self.map.borrow();
+            let (owner, url) = map.owner(query.user);
+            if owner != self.id {
+                let detail = format!("user {} belongs to node {owner}, not {}; connect to {url}", query.user, self.id);
+                return Err(Problem::new(ProblemKind::WrongNode, detail).at(url).into());
+            }
+            map.partition(query.user)
+        };
+        let mut shards = self.shards.subscribe();
+        let started = timeout(STARTED_TIMEOUT, shards.wait_for(|shards| shards.contains_key(&partition))).await;
+        let shard = started.ok().and_then(|shards| shards.ok()?.get(&partition).cloned());
+        shard.filter(|shard| shard.health() != Health::Left).ok_or_else(|| {
             Failure::unavailable(format!("node {} is leaving; try again", self.id), NOT_READY_RETRY_AFTER)
         })
     }
@@ -129,7 +135,7 @@ impl NodeState {
     fn deaf(&self) -> usize {
         let now = self.clock.uptime();
         let is_deaf = |shard: &&ShardHandle| shard.health() == Health::Reading && !shard.hearing().is_sound(now);
-        self.shards.values().filter(is_deaf).count()
+        self.shards.borrow().values().filter(is_deaf).count()
     }
 
     /// Whether a cursor names a position that the log has reached.
@@ -185,14 +191,19 @@ struct Readiness {
     waiting: usize,
     /// Reading, but a canary sent through the log was not heard.
     deaf: usize,
+    /// It was asked to stop, and gives its partitions to the others.
+    leaving: bool,
 }
 
 async fn readyz(State(node): State<Arc<NodeState>>) -> (StatusCode, Json<Readiness>) {
-    let count = |health| node.shards.values().filter(|shard| shard.health() == health).count();
-    let partitions = node.shards.len();
+    let shards = node.shards.borrow().clone();
+    let own = || shards.values().filter(|shard| !shard.is_given_up());
+    let count = |health| own().filter(|shard| shard.health() == health).count();
+    let partitions = node.map.borrow().owned_by(node.id).count();
     let (starting, reading, waiting) = (count(Health::Starting), count(Health::Reading), count(Health::Waiting));
     let deaf = if node.limits.canary_interval.is_some() { node.deaf() } else { 0 };
-    let ready = reading == partitions && deaf == 0;
+    let leaving = node.seat.borrow().leaving_ms.is_some();
+    let ready = reading == partitions && deaf == 0 && !leaving;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Readiness { ready, partitions, starting, reading, waiting, deaf }))
+    (status, Json(Readiness { ready, partitions, starting, reading, waiting, deaf, leaving }))
 }

@@ -45,6 +45,9 @@ pub struct Limits {
     pub push_after: Option<Duration>,
     /// How long the lease on a partition lasts without being renewed. A partition whose node died stands still so long.
     pub lease_term: Duration,
+    /// Over how long a node that is asked to stop gives its partitions to the others, a few at a time; `None` where there will be
+    /// no others, and its sockets are told to come back.
+    pub drain_spread: Option<Duration>,
     /// How long a partition may be quiet before a canary is sent through it; `None` where the log is in the same process and
     /// can't be deaf. Each costs a record of some 80 bytes in the log.
     pub canary_interval: Option<Duration>,
@@ -70,6 +73,7 @@ impl Default for Limits {
             inbox_ttl: Retention::default().ttl,
             push_after: None,
             lease_term: Duration::from_secs(5),
+            drain_spread: None,
             canary_interval: None,
         }
     }
@@ -89,6 +93,26 @@ pub const REPLAYED_PAGE_BYTES_MAX: usize = 256 * 1024;
 
 /// How often a lease is claimed in its term: two claims may fail before it runs out.
 pub const LEASE_CLAIMS_PER_TERM: u32 = 4;
+
+/// How often a lease is asked for that another holds: a partition that moves is silent for so long after it was given up.
+pub const LEASE_WAIT_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How long a partition that moves may take to park and commit what is unsettled. What is left is read again by its new owner; all
+/// that time its users hear nothing, which is to be less than two seconds.
+pub const HANDOVER_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// From the first socket of a partition that has moved that is told so to the last. Until then they hear nothing; and all of them
+/// at once would be a herd at the new owner.
+pub const MOVE_SPREAD: Duration = Duration::from_millis(800);
+
+/// How long sockets of a partition that was given up may take to close once they are told to.
+pub const DEPARTURE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a socket may wait for its partition where the map names it sooner than it is started.
+pub const STARTED_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long the last partitions of a leaving node may take, beyond the time over which its leave is spread.
+pub const DRAIN_LATE_MAX: Duration = Duration::from_secs(5);
 
 /// How often it is looked which partitions were quiet.
 pub const CANARY_LOOK_INTERVAL: Duration = Duration::from_millis(500);

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use peal_node::Node;
 use peal_node::limits::Limits;
-use peal_proto::NodeId;
+use peal_proto::{NodeId, ShardMap};
 use peal_serve::process::{self, Signals, remark};
 use peal_serve::{Clock, ConnectionLimits, services, shard_map, telemetry};
-use peal_store::leases::Holder;
+use peal_store::leases::{Holder, Seat};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -38,31 +38,46 @@ async fn run(flags: &Flags) -> Result<()> {
         stores = services::open(&flags.kafka, &flags.redis) => stores?,
         () = signals.next() => return Ok(()),
     };
-    let map = shard_map::agree(&stores, flags.nodes.clone()).await.context("there is no shard map of --nodes")?;
-    let (id, epoch, partitions) = (flags.node, map.epoch(), map.partitions());
-    let (nodes, shards, owned) = (map.nodes(), Arc::clone(&stores.shards), map.owned_by(NodeId::new(id)).count());
+    let map = shard_map::join(&stores, flags.urls()).await.context("there is no shard map of --nodes")?;
+    let (seat, shards) = (seat(flags), Arc::clone(&stores.shards));
+    remark(announcement(&seat, &map));
     let (sender, map) = watch::channel(map);
     let limits = Limits {
         lease_term: flags.lease.into(),
+        drain_spread: Some(flags.drain.into()),
         canary_interval: Some(flags.canary.into()),
         push_after: flags.push_after.map(Into::into),
         ..Limits::default()
     };
-    let node = Node::new(NodeId::new(id), holder(flags), stores, map, Clock::system(), limits);
-    let url = &flags.nodes[id as usize];
-    remark(format!("node {id} of {nodes} at {url}: {owned} of {partitions} partitions, epoch {epoch}"));
+    let node = Node::new(seat, stores, map, Clock::system(), limits);
 
-    let stop = CancellationToken::new();
-    let serving = peal_serve::serve(listener, node.router(), ConnectionLimits::default(), stop.clone());
-    let upkeep = telemetry::keep_metrics(stop.clone());
-    let following = shard_map::follow(&*shards, &sender, &stop);
-    let parts = async { tokio::join!(serving, upkeep, following, node.run(stop.clone())) };
-    process::until_stopped(&format!("node {id}"), signals, &stop, parts).await;
+    // Users who come while it leaves are served as long as it has their partition.
+    let (stop, left) = (CancellationToken::new(), CancellationToken::new());
+    let serving = peal_serve::serve(listener, node.router(), ConnectionLimits::default(), left.clone());
+    let upkeep = telemetry::keep_metrics(left.clone());
+    let following = shard_map::follow(&*shards, &sender, &left);
+    let leaving = Box::pin(async {
+        node.run(stop.clone()).await;
+        left.cancel();
+    });
+    let parts = async { tokio::join!(serving, upkeep, following, leaving) };
+    process::until_stopped(&format!("node {}", flags.node()), signals, &stop, parts).await;
     Ok(())
 }
 
+fn announcement(seat: &Seat, map: &ShardMap) -> String {
+    let (Seat { node, url, .. }, nodes, epoch) = (seat, map.nodes(), map.epoch());
+    match map.owned_by(*node).count() {
+        0 => format!(
+            "node {node} at {url}: the map has {nodes} nodes and no partitions for it yet, epoch {epoch}; waiting"
+        ),
+        owned => format!("node {node} of {nodes} at {url}: {owned} of {} partitions, epoch {epoch}", map.partitions()),
+    }
+}
+
 /// A name for this run that no other has, and that tells a person which process it is.
-fn holder(flags: &Flags) -> Holder {
-    let (url, process, started) = (&flags.nodes[flags.node as usize], std::process::id(), Clock::system().now());
-    Holder::new(format!("node {} at {url}, process {process}, started {started}", flags.node))
+fn seat(flags: &Flags) -> Seat {
+    let (node, url, process, started) = (flags.node(), flags.url(), std::process::id(), Clock::system().now());
+    let holder = Holder::new(format!("node {node} at {url}, process {process}, started {started}"));
+    Seat::new(NodeId::new(node), url, holder)
 }

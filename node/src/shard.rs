@@ -4,6 +4,7 @@
 //! notifications; what it does decide is what to do when a store does not answer: wait, and try again.
 
 mod calls;
+mod departure;
 mod handle;
 mod meters;
 mod notification;
@@ -18,27 +19,29 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use metrics::counter;
-use peal_proto::{CloseCode, NodeId, Partition, Timestamp, Topic};
+use peal_proto::{CloseCode, NodeId, Partition, Timestamp, Topic, UserId};
 use peal_serve::Clock;
 use peal_store::log::{Reader, Record, dead_letter};
 use peal_store::{StoreError, Stores};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use self::calls::Call;
+use self::departure::Departing;
+pub(crate) use self::departure::{Departure, Farewell};
 use self::handle::Shared;
-pub(crate) use self::handle::{Health, ShardHandle};
+pub(crate) use self::handle::{Health, ShardHandle, Shards};
 use self::meters::Meters;
 use self::notification::{Addressed, Reading};
 use self::poison::Poison;
 use crate::core::{Core, Frame, Input, Output, SessionId};
-use crate::limits::{DRAIN_TIMEOUT, Limits, REPORTS_MAX, REPORTS_PER_TURN};
+use crate::limits::{Limits, REPORTS_MAX, REPORTS_PER_TURN};
 use crate::session::{Batch, Mailbox, Report};
-use crate::tenure::Tenure;
 
 /// A socket as its partition holds it.
 struct Socket {
+    user: UserId,
     mailbox: Arc<Mailbox>,
     /// Frames since the outputs were last carried out.
     frames: Batch,
@@ -62,6 +65,8 @@ pub(crate) struct Shard {
     /// The log did not answer: it is not read before then.
     read_at: Duration,
     drain_until: Option<Duration>,
+    /// Sockets that are to be closed once the partition is given up.
+    departing: Departing,
     meters: Meters,
 }
 
@@ -92,14 +97,16 @@ impl Shard {
             reading,
             read_at: Duration::ZERO,
             drain_until: None,
+            departing: Departing::new(),
             meters: Meters::new(node),
         };
         (shard, handle)
     }
 
-    /// Takes the partition over whenever it is this node's to read, and serves it until `stop`; then closes its sockets,
-    /// parks, commits and returns.
-    pub(crate) async fn run(mut self, mut tenure: Tenure, stop: CancellationToken) {
+    /// Takes the partition over whenever it is this node's to read, and serves it until it is to be given up; then parks and
+    /// commits. What is left are its sockets, which are to be closed.
+    pub(crate) async fn run(mut self) -> Departure {
+        let (mut tenure, stop) = (self.shared.tenure.subscribe(), self.shared.stop.clone());
         loop {
             tokio::select! {
                 biased;
@@ -113,6 +120,7 @@ impl Shard {
             }
         }
         self.shared.set_health(Health::Left);
+        Departure::new(self.reports, self.departing, self.shared.farewell())
     }
 
     async fn lead(&mut self, stop: &CancellationToken) {
@@ -188,8 +196,9 @@ impl Shard {
             core.handle(now, wall, Input::Tick);
         }
         if stop.is_cancelled() && self.drain_until.is_none() {
-            self.drain_until = Some(now + DRAIN_TIMEOUT);
-            core.handle(now, wall, Input::Drain);
+            let Farewell { code, reason, within, .. } = self.shared.farewell();
+            self.drain_until = Some(now + within);
+            core.handle(now, wall, Input::Drain(code, reason));
         }
         self.shared.set_read(core.read_position());
     }
@@ -197,7 +206,10 @@ impl Shard {
     fn has_drained(&self, core: &Core) -> bool {
         let Some(until) = self.drain_until else { return false };
         if self.clock.uptime() >= until {
-            tracing::warn!(partition = self.partition.get(), "left before everything was settled; it is read again");
+            tracing::warn!(
+                partition = self.partition.get(),
+                "given up before everything was settled; it is read again"
+            );
             return true;
         }
         core.is_drained()
@@ -217,7 +229,7 @@ impl Shard {
     fn take_report(&mut self, core: &mut Core, (now, wall): (Duration, Timestamp), report: Report) {
         let input = match report {
             Report::Opened { session, user, cursor, mailbox } => {
-                self.sockets.insert(session, Socket { mailbox, frames: Batch::new() });
+                self.sockets.insert(session, Socket { user, mailbox, frames: Batch::new() });
                 self.meters.sessions.increment(1);
                 Input::Opened { session, user, cursor }
             }
@@ -342,7 +354,12 @@ impl Shard {
                         if !socket.frames.is_empty() {
                             socket.mailbox.put(&mut socket.frames);
                         }
-                        socket.mailbox.close(code, reason);
+                        match self.drain_until {
+                            Some(_) => {
+                                self.departing.entry(socket.user).or_default().push((socket.mailbox, code, reason));
+                            }
+                            None => socket.mailbox.close(code, reason),
+                        }
                     }
                 }
                 Output::Park { expected, marker, entries } => {
@@ -388,7 +405,7 @@ impl Shard {
 }
 
 /// Waits until the partition is this node's to read, or is not. Who says so may be gone, which changes nothing.
-async fn is(tenure: &mut Tenure, held: bool) {
+async fn is(tenure: &mut watch::Receiver<bool>, held: bool) {
     if tenure.wait_for(|now| *now == held).await.is_err() {
         std::future::pending::<()>().await;
     }

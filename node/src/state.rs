@@ -1,16 +1,16 @@
 //! What the handlers of a node's requests share.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use peal_proto::{NodeId, Partition, ShardMap};
+use peal_proto::{NodeId, ShardMap};
 use peal_serve::Clock;
 use peal_store::Log;
+use peal_store::leases::Seat;
 use tokio::sync::watch;
 
 use crate::limits::Limits;
-use crate::shard::ShardHandle;
+use crate::shard::Shards;
 
 /// A node as its handlers see it.
 pub(crate) struct NodeState {
@@ -19,8 +19,10 @@ pub(crate) struct NodeState {
     pub(crate) map: watch::Receiver<Arc<ShardMap>>,
     pub(crate) clock: Clock,
     pub(crate) limits: Limits,
-    /// The partitions it owns.
-    pub(crate) shards: BTreeMap<Partition, ShardHandle>,
+    /// What the cluster is told of it.
+    pub(crate) seat: watch::Sender<Seat>,
+    /// Its partitions, as [`crate::ownership`] says.
+    pub(crate) shards: watch::Sender<Shards>,
     /// The number of the next session.
     pub(crate) sessions: AtomicU64,
 }

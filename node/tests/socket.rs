@@ -15,7 +15,7 @@ use peal_proto::frame::NodeFrame;
 use peal_proto::{CloseCode, NodeId, Partition, Position, ShardMap, Topic};
 use peal_serve::{Clock, ConnectionLimits};
 use peal_store::inbox::Retention;
-use peal_store::leases::Holder;
+use peal_store::leases::{Holder, Seat};
 use peal_store::log::{Headers, NewRecord};
 use peal_store::simulated::{Outage, Simulation, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -47,7 +47,8 @@ async fn start(services: Simulation, limits: Limits) -> Bench {
     let address = axum::serve::Listener::local_addr(&listener).unwrap().to_string();
     let urls = vec![format!("ws://{address}"), "ws://127.0.0.1:9".to_owned()];
     let (_, map) = watch::channel(Arc::new(ShardMap::new(5, PARTITIONS, urls).unwrap()));
-    let node = Node::new(NodeId::new(0), Holder::new("node 0"), services.stores(), map, Clock::system(), limits);
+    let seat = Seat::new(NodeId::new(0), format!("ws://{address}"), Holder::new("node 0"));
+    let node = Node::new(seat, services.stores(), map, Clock::system(), limits);
     let stop = CancellationToken::new();
     tokio::spawn(peal_serve::serve(listener, node.router(), ConnectionLimits::default(), stop.clone()));
     let running = tokio::spawn(node.run(stop.clone()));

@@ -99,6 +99,8 @@ pub const SUBPROTOCOL: &str = "peal.v1";
 pub const MEMBERS_SINCE_KEY: &str = "peal:members:since";
 /// Where the shard map is kept.
 pub const SHARDS_KEY: &str = "peal:shards";
+/// The seats of the nodes' ordinals: a hash of JSON.
+pub const SEATS_KEY: &str = "peal:nodes";
 /// Published to when another shard map was stored; what is said there does not matter.
 pub const SHARDS_CHANNEL: &str = "peal:shards";
 

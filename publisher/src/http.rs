@@ -8,6 +8,7 @@ mod document;
 mod events;
 mod members;
 mod page;
+mod shards;
 mod subscriptions;
 mod wait;
 
@@ -75,6 +76,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
             subscriptions::remove,
             document::remove_subscription,
         )
+        .on(Get, "/v1/shards", "shards", shards::show, document::shards)
+        .on(Put, "/v1/shards", "reshard", shards::put, document::reshard)
         .on(Get, "/v1/push/key", "pushKey", subscriptions::key, document::push_key)
         .on(Get, "/v1/locate", "locate", locate(app.map.clone()), openapi::locate)
         // Pages of other origins post and ask as well; who may is a token's business, not an origin's.

@@ -3,7 +3,8 @@
 //! The modules stand in the order of the data: an event is let in ([`admission`]: not too many a second) and taken in
 //! ([`ingest`]: durable, then answered), told to the [`members`] of its community by the [`fanout`] (exactly once into the
 //! notification log), and its poster can ask how far it is ([`status`]) and what became of it ([`accounts`]). Where the members
-//! are a table of another program, [`cdc`] follows it. Users who are away are told by [`push`]. What can't be processed is kept, and can be replayed ([`dead_letters`]).
+//! are a table of another program, [`cdc`] follows it. Users who are away are told by [`push`]. Partitions of users are moved
+//! between nodes by [`mod@rebalance`]. What can't be processed is kept, and can be replayed ([`dead_letters`]).
 //! Who is online, and how a notification reaches them, is the node's business.
 
 mod admission;
@@ -19,6 +20,8 @@ mod dead_letters;
 mod status;
 
 mod push;
+
+mod rebalance;
 
 mod backoff;
 mod feed;
@@ -155,7 +158,9 @@ impl Publisher {
                 push.run(&stop).await;
             }
         };
-        tokio::join!(self.app.fanout.run(&stop), self.app.accounts.run(&stop), following, pushing);
+        let App { fanout, accounts, stores, clock, .. } = &*self.app;
+        let rebalancing = rebalance::run(stores, clock, &stop);
+        tokio::join!(fanout.run(&stop), accounts.run(&stop), following, pushing, rebalancing);
         self.app.ingest.finish().await;
     }
 }

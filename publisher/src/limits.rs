@@ -251,3 +251,19 @@ pub const CDC_STILL_INTERVAL: Duration = Duration::from_secs(3600);
 /// How long a follower waits when the members are not where it left them: a publisher that was frozen and its successor would
 /// take the partition from each other until Kafka has told one of the two.
 pub const CDC_MOVED_PAUSE: Duration = Duration::from_millis(500);
+
+/// Partitions that are on their way from one node to another at a time: with 20,000 sockets on 120 partitions some 1,300 sockets
+/// that open a connection elsewhere.
+pub const WAVE_PARTITIONS_MAX: usize = 8;
+
+/// From one wave of partitions to the next: the sockets of one are told to move within it.
+pub const WAVE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether partitions have to move, or the next can.
+pub const REBALANCE_LOOK_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Partitions that the log is asked for at a time, how far they are.
+pub const LAGS_AT_ONCE: usize = 16;
+
+/// Bytes of the body of `PUT /v1/shards`, which is a number.
+pub const SHARDS_BODY_BYTES_MAX: usize = 1_024;

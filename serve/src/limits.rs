@@ -36,8 +36,9 @@ pub const STORE_RETRY_AFTER: Duration = Duration::from_secs(2);
 /// How often histograms are folded; without it the exporter keeps every sample.
 pub const METRICS_UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How often a process looks whether the shard map has changed, beside being told so.
-pub const MAP_LOOK_INTERVAL: Duration = Duration::from_secs(10);
+/// How often a process looks whether the shard map has changed, beside being told so. While an owner of a partition knows that it
+/// moved, and the other does not yet, its users hear nothing.
+pub const MAP_LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How long a process that starts waits for Kafka and Redis before it gives up: they may be starting too.
 pub const SERVICES_WAIT_MAX: Duration = Duration::from_secs(60);

@@ -17,12 +17,23 @@ pub enum AgreeError {
     /// There can't be a map of these nodes.
     #[error(transparent)]
     Invalid(#[from] InvalidShardMap),
+    /// The map is of another log.
+    #[error(
+        "the stored shard map is of {stored} partitions and the log has {partitions}: they are of two clusters. Give each cluster its own Redis (--redis)"
+    )]
+    Foreign {
+        /// Of the map.
+        stored: u32,
+        /// Of the log.
+        partitions: u32,
+    },
     /// The map can't be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// The map of these nodes, by ordinal: the stored one where it says the same, otherwise the next epoch.
+/// The map of these nodes, by ordinal, when no other process lives: the stored one where it says the same, otherwise the next
+/// epoch.
 ///
 /// # Errors
 /// [`AgreeError`].
@@ -34,16 +45,41 @@ pub async fn agree(stores: &Stores, urls: Vec<String>) -> Result<Arc<ShardMap>, 
         if let Some(stored) = stored.filter(|stored| is_same(stored, &map)) {
             return Ok(Arc::new(stored));
         }
-        if stores.shards.store(map.clone()).await? {
-            tracing::info!(epoch, nodes = map.nodes(), "a new shard map");
-            return Ok(Arc::new(map));
+        if let Some(map) = put(stores, map).await? {
+            return Ok(map);
         }
-        // Another process was quicker; perhaps it said the same.
     }
 }
 
+/// The stored map; where there is none yet, the first, of these nodes by ordinal.
+///
+/// # Errors
+/// [`AgreeError`].
+pub async fn join(stores: &Stores, urls: Vec<String>) -> Result<Arc<ShardMap>, AgreeError> {
+    let partitions = stores.log.partitions();
+    loop {
+        match stores.shards.load().await? {
+            Some(map) if map.partitions() == partitions => return Ok(Arc::new(map)),
+            Some(map) => return Err(AgreeError::Foreign { stored: map.partitions(), partitions }),
+            None => {}
+        }
+        if let Some(map) = put(stores, ShardMap::new(1, partitions, urls.clone())?).await? {
+            return Ok(map);
+        }
+    }
+}
+
+/// Puts a map; `None` when another process was quicker, which perhaps said the same.
+async fn put(stores: &Stores, map: ShardMap) -> Result<Option<Arc<ShardMap>>, StoreError> {
+    let is_stored = stores.shards.store(map.clone()).await?;
+    if is_stored {
+        tracing::info!(epoch = map.epoch(), nodes = map.nodes(), "a new shard map");
+    }
+    Ok(is_stored.then(|| Arc::new(map)))
+}
+
 fn is_same(stored: &ShardMap, map: &ShardMap) -> bool {
-    stored.urls() == map.urls() && stored.partitions() == map.partitions()
+    stored.urls() == map.urls() && stored.partitions() == map.partitions() && stored.placed().is_empty()
 }
 
 /// The map once there is one.
@@ -60,7 +96,8 @@ pub async fn first(shards: &dyn Shards) -> Result<Arc<ShardMap>, StoreError> {
     }
 }
 
-/// Tells `map` of every higher epoch until `stop`.
+/// Tells `map` of every higher epoch until `stop`. Where the store has a lower one or none, it lost what it had, and is given
+/// this one again.
 pub async fn follow(shards: &dyn Shards, map: &watch::Sender<Arc<ShardMap>>, stop: &CancellationToken) {
     loop {
         tokio::select! {
@@ -69,13 +106,31 @@ pub async fn follow(shards: &dyn Shards, map: &watch::Sender<Arc<ShardMap>>, sto
             () = look_again(shards, MAP_LOOK_INTERVAL) => {}
         }
         match shards.load().await {
-            Ok(Some(stored)) if stored.epoch() > map.borrow().epoch() => {
-                tracing::info!(epoch = stored.epoch(), nodes = stored.nodes(), "the shard map has changed");
-                map.send_replace(Arc::new(stored));
-            }
-            Ok(_) => {}
+            Ok(Some(stored)) => compare(shards, map, stored).await,
+            Ok(None) => restore(shards, map).await,
             Err(error) => tracing::debug!(%error, "the shard map could not be read; the last one stands"),
         }
+    }
+}
+
+async fn compare(shards: &dyn Shards, map: &watch::Sender<Arc<ShardMap>>, stored: ShardMap) {
+    let (own, partitions) = (map.borrow().epoch(), map.borrow().partitions());
+    if stored.partitions() != partitions {
+        let (epoch, of) = (stored.epoch(), stored.partitions());
+        tracing::error!(epoch, of, partitions, "the stored shard map is of another log; the last one stands");
+    } else if stored.epoch() > own {
+        tracing::info!(epoch = stored.epoch(), nodes = stored.nodes(), "the shard map has changed");
+        map.send_replace(Arc::new(stored));
+    } else if stored.epoch() < own {
+        restore(shards, map).await;
+    }
+}
+
+async fn restore(shards: &dyn Shards, map: &watch::Sender<Arc<ShardMap>>) {
+    let own = Arc::clone(&map.borrow());
+    match shards.store(ShardMap::clone(&own)).await {
+        Ok(is_stored) => tracing::warn!(epoch = own.epoch(), is_stored, "the shard map was lost, and is put back"),
+        Err(error) => tracing::debug!(%error, "the shard map could not be put back"),
     }
 }
 
@@ -104,6 +159,30 @@ mod tests {
         assert_eq!(agreed(&["a", "c"]).await, 2);
         assert_eq!(agreed(&["a"]).await, 3);
         assert_eq!(agreed(&["a"]).await, 3);
+    }
+
+    #[tokio::test]
+    async fn who_joins_takes_the_map_that_there_is_and_refuses_that_of_another_log() {
+        let simulation = Simulation::new(1, 120, Retention::default());
+        let stores = simulation.stores();
+        assert_eq!(join(&stores, urls(&["a", "b"])).await.unwrap().nodes(), 2);
+        assert_eq!(join(&stores, urls(&["a", "b", "c"])).await.unwrap().nodes(), 2);
+        assert!(stores.shards.store(ShardMap::new(9, 12, urls(&["a"])).unwrap()).await.unwrap());
+        let refused = join(&stores, urls(&["a"])).await.unwrap_err().to_string();
+        assert!(refused.contains("of 12 partitions and the log has 120"), "{refused}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_map_that_was_lost_is_put_back_by_who_knows_it() {
+        let stores = Simulation::new(1, 120, Retention::default()).stores();
+        let known = ShardMap::new(7, 120, urls(&["a", "b"])).unwrap();
+        let (sender, _map) = watch::channel(Arc::new(known.clone()));
+        let (own, stop) = (Arc::clone(&stores.shards), CancellationToken::new());
+        let following = tokio::spawn(async move { follow(&*own, &sender, &stop).await });
+        assert!(stores.shards.store(ShardMap::new(1, 120, urls(&["c"])).unwrap()).await.unwrap());
+        tokio::time::sleep(MAP_LOOK_INTERVAL * 3).await;
+        assert_eq!(stores.shards.load().await.unwrap(), Some(known));
+        following.abort();
     }
 
     #[tokio::test]

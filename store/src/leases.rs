@@ -18,14 +18,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use peal_proto::{Partition, Timestamp};
+use peal_proto::{NodeId, Partition, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::StoreError;
 
 /// Who asks for leases: one run of one process. Two runs never have the same name, so that a process which starts again
 /// waits for what it left behind, as any other would.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
 pub struct Holder(Arc<str>);
+
+impl From<String> for Holder {
+    fn from(name: String) -> Self {
+        Self::new(name)
+    }
+}
+
+impl From<Holder> for String {
+    fn from(holder: Holder) -> Self {
+        holder.name().to_owned()
+    }
+}
 
 impl Holder {
     /// A holder of this name; it should say to a person which process it is.
@@ -59,7 +73,29 @@ pub enum Lease {
     },
 }
 
-/// The leases of all partitions.
+/// A node that is there: one process has one ordinal, so that clients and partitions find it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seat {
+    /// The ordinal.
+    pub node: NodeId,
+    /// Where clients reach it.
+    pub url: String,
+    /// Which run of which process it is.
+    pub holder: Holder,
+    /// It wants to leave, and spreads that over so many milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaving_ms: Option<u64>,
+}
+
+impl Seat {
+    /// The seat of a node that has come to stay.
+    #[must_use]
+    pub fn new(node: NodeId, url: impl Into<String>, holder: Holder) -> Self {
+        Self { node, url: url.into(), holder, leaving_ms: None }
+    }
+}
+
+/// The leases of all partitions, and of the ordinals of nodes.
 #[async_trait]
 pub trait Leases: Send + Sync + 'static {
     /// Takes the leases that are free and renews those that are the holder's, each for `term` from `now` by the clock of
@@ -74,4 +110,16 @@ pub trait Leases: Send + Sync + 'static {
 
     /// Gives the leases back that are the holder's, so that nobody has to wait for them to run out.
     async fn release(&self, holder: &Holder, partitions: &[Partition]) -> Result<(), StoreError>;
+
+    /// Who holds these partitions, in the order asked.
+    async fn holders(&self, partitions: &[Partition], now: Timestamp) -> Result<Vec<Option<Holder>>, StoreError>;
+
+    /// Takes or renews the seat of an ordinal for `term` from `now`, and leaves there what is said of it.
+    async fn sit(&self, seat: &Seat, term: Duration, now: Timestamp) -> Result<Lease, StoreError>;
+
+    /// Gives the seat of an ordinal back if it is the holder's.
+    async fn rise(&self, holder: &Holder, node: NodeId) -> Result<(), StoreError>;
+
+    /// Who has a seat, by ordinal.
+    async fn seats(&self, now: Timestamp) -> Result<Vec<Seat>, StoreError>;
 }

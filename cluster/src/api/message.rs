@@ -167,3 +167,67 @@ pub(super) struct Listed {
     #[serde(default)]
     pub(super) next: Option<String>,
 }
+
+/// Where the partitions are.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Shards {
+    /// Of the shard map.
+    pub epoch: u64,
+    /// How many there are.
+    pub partitions: u32,
+    /// Over how many nodes they are spread, or are being.
+    pub nodes: u32,
+    /// How many have yet to move.
+    pub to_move: usize,
+    /// Those that their owners do not read yet.
+    pub under_way: Vec<Partition>,
+    /// What keeps partitions from moving, and what to do.
+    pub waits_for: Vec<String>,
+    /// The nodes that the map knows or that are there.
+    pub members: Vec<ClusterNode>,
+    /// By partition.
+    pub owners: Vec<PartitionOwner>,
+}
+
+impl Shards {
+    /// Whether every partition is where it belongs, and read there.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let known = usize::try_from(self.nodes).unwrap_or(usize::MAX);
+        let owning = self.members.iter().filter(|member| member.owns > 0).count();
+        self.to_move == 0 && self.under_way.is_empty() && owning == known && self.owners.iter().all(|owner| owner.read)
+    }
+}
+
+/// A node.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ClusterNode {
+    /// Its ordinal.
+    pub node: NodeId,
+    /// Where clients reach it.
+    pub url: String,
+    /// Whether it has said so of late.
+    pub is_there: bool,
+    /// It was asked to stop, and gives its partitions to the others.
+    pub leaving: bool,
+    /// Which run of which process it is.
+    pub process: Option<String>,
+    /// How many partitions it owns.
+    pub owns: usize,
+    /// How many of them it reads.
+    pub reads: usize,
+}
+
+/// A partition.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PartitionOwner {
+    /// Which.
+    pub partition: Partition,
+    /// Whose.
+    pub node: NodeId,
+    /// Whether its owner reads it.
+    pub read: bool,
+    /// How far it is behind, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag: Option<u64>,
+}

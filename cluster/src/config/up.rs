@@ -10,7 +10,7 @@ use peal_proto::limits::PARTITIONS_DEFAULT;
 use peal_publisher::{AdmissionSettings, PushSettings};
 use peal_serve::telemetry::LogFormat;
 
-use crate::limits::{NODES_MAX, PUSH_AFTER_DEFAULT};
+use crate::limits::{NODES_DEFAULT, NODES_MAX, PUSH_AFTER_DEFAULT};
 
 pub(super) const ABOUT: &str = "\
 Runs a whole cluster in this process, with nothing beside it: a publisher, which takes events in and serves a page that \
@@ -29,16 +29,16 @@ Examples:
   PEAL_PUSH_WEBHOOK_SECRET=whsec_… peal up --push-webhook http://127.0.0.1:8000/ --push-after 10s
                                                        posts what users who are away were not told
 
-The number of nodes may change from one run to the next, and users move with it; it has to divide the number of \
-partitions. That number is chosen when a data directory is made and never changes: 120 has sixteen divisors.";
+The number of nodes may change from one run to the next, or while it runs (`peal reshard`), and users move with it; it has to \
+divide the number of partitions. That number is chosen when a data directory is made and never changes: 120 has sixteen divisors.";
 
 /// Run a whole cluster in this process
 #[derive(Debug, Clone, Args)]
 #[command(after_long_help = AFTER)]
 pub struct Up {
-    /// How many nodes share the users
-    #[arg(long, short, env = "PEAL_NODES", default_value_t = 3, value_name = "N")]
-    pub nodes: u32,
+    /// How many nodes share the users [default: as many as the last time, or 3]
+    #[arg(long, short, env = "PEAL_NODES", value_name = "N")]
+    pub nodes: Option<u32>,
     /// The publisher's port; the nodes take the ones behind it. 0 for any free ones
     #[arg(long, short, env = "PEAL_PORT", default_value_t = 7000)]
     pub port: u16,
@@ -99,13 +99,14 @@ impl Up {
     /// Everything that makes no sense.
     pub(super) fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
-        if self.nodes > NODES_MAX {
-            faults.push(format!("--nodes {}: one process runs at most {NODES_MAX} nodes", self.nodes));
-        } else if let Err(error) = self.map() {
-            faults.push(format!("--nodes {}: {error}", self.nodes));
+        let nodes = self.nodes.unwrap_or(NODES_DEFAULT);
+        if nodes > NODES_MAX {
+            faults.push(format!("--nodes {nodes}: one process runs at most {NODES_MAX} nodes"));
+        } else if let Some(Err(error)) = self.nodes.map(|nodes| self.map(nodes)) {
+            faults.push(format!("--nodes {nodes}: {error}"));
         }
-        if u32::from(self.port) + self.nodes.min(NODES_MAX) > u32::from(u16::MAX) {
-            faults.push(format!("--port {}: there are no {} ports behind it", self.port, self.nodes));
+        if u32::from(self.port) + nodes.min(NODES_MAX) > u32::from(u16::MAX) {
+            faults.push(format!("--port {}: there are no {nodes} ports behind it", self.port));
         }
         if self.push_after.is_some_and(|after| after.as_millis() < 1_000) {
             faults.push("--push-after: at least a second, or whoever reconnects is pushed to".to_owned());
@@ -121,8 +122,8 @@ impl Up {
     }
 
     /// A map of so many nodes, to see whether there can be one.
-    fn map(&self) -> Result<ShardMap, peal_proto::shard::InvalidShardMap> {
-        let urls = (0..self.nodes).map(|node| node.to_string()).collect();
+    fn map(&self, nodes: u32) -> Result<ShardMap, peal_proto::shard::InvalidShardMap> {
+        let urls = (0..nodes).map(|node| node.to_string()).collect();
         ShardMap::new(1, self.partitions.unwrap_or(PARTITIONS_DEFAULT), urls)
     }
 }

@@ -41,6 +41,9 @@ pub enum Fault {
         /// Which do.
         error: InvalidShardMap,
     },
+    /// The shard map is of another log.
+    #[error(transparent)]
+    Foreign(AgreeError),
     /// The shard map can't be read or written.
     #[error("the shard map can't be kept")]
     Shards(#[source] StoreError),
@@ -57,6 +60,7 @@ impl From<AgreeError> for Fault {
         match error {
             AgreeError::Invalid(error) => Self::Map { error },
             AgreeError::Store(error) => Self::Shards(error),
+            foreign @ AgreeError::Foreign { .. } => Self::Foreign(foreign),
         }
     }
 }

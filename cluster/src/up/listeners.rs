@@ -15,13 +15,13 @@ pub(super) struct Listeners {
 }
 
 impl Listeners {
-    pub(super) async fn bind(up: &Up) -> Result<Self, Fault> {
+    pub(super) async fn bind(up: &Up, nodes: u32) -> Result<Self, Fault> {
         let publisher = bind("the publisher".to_owned(), SocketAddr::new(up.listen, up.port)).await?;
-        let mut nodes = Vec::new();
-        for (node, index) in (0..up.nodes).zip(1..) {
-            nodes.push(bind(format!("node {node}"), SocketAddr::new(up.listen, up.port_of(index))).await?);
+        let mut listeners = Vec::new();
+        for node in 0..nodes {
+            listeners.push(bind_node(up, node).await?);
         }
-        Ok(Self { publisher, nodes })
+        Ok(Self { publisher, nodes: listeners })
     }
 
     /// The URL of the publisher, as clients are told it.
@@ -31,9 +31,19 @@ impl Listeners {
 
     /// The URLs of the nodes, as clients are told them.
     pub(super) fn node_urls(&self, up: &Up) -> Vec<String> {
-        let host = up.host();
-        self.nodes.iter().map(|listener| format!("ws://{host}:{}", port(listener))).collect()
+        self.nodes.iter().map(|listener| node_url(up, listener)).collect()
     }
+}
+
+/// Where a node listens: its ports follow the publisher's.
+pub(super) async fn bind_node(up: &Up, node: u32) -> Result<Tcp, Fault> {
+    let index = u16::try_from(node + 1).unwrap_or(u16::MAX);
+    bind(format!("node {node}"), SocketAddr::new(up.listen, up.port_of(index))).await
+}
+
+/// The URL of a node, as clients are told it.
+pub(super) fn node_url(up: &Up, listener: &Tcp) -> String {
+    format!("ws://{}:{}", up.host(), port(listener))
 }
 
 async fn bind(what: String, address: SocketAddr) -> Result<Tcp, Fault> {

@@ -14,7 +14,7 @@ use peal_publisher::{Extras, Publisher, Push, PushSettings, Settings};
 use peal_serve::{Clock, ConnectionLimits};
 use peal_store::Stores;
 use peal_store::embedded::{self, Embedded};
-use peal_store::leases::Holder;
+use peal_store::leases::{Holder, Seat};
 use peal_store::log::Source;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
@@ -68,8 +68,8 @@ impl Scene {
             .map(|listener| axum::serve::Listener::local_addr(listener).unwrap().to_string());
         let (_, map) = watch::channel(Arc::new(ShardMap::new(1, PARTITIONS, vec![format!("ws://{node}")]).unwrap()));
         let limits = Limits { push_after: Some(push_after), ..Limits::default() };
-        let running =
-            Node::new(NodeId::new(0), Holder::new("node"), stores.clone(), map.clone(), Clock::system(), limits);
+        let seat = Seat::new(NodeId::new(0), format!("ws://{node}"), Holder::new("node"));
+        let running = Node::new(seat, stores.clone(), map.clone(), Clock::system(), limits);
         tokio::spawn(peal_serve::serve(for_node, running.router(), ConnectionLimits::default(), stop.clone()));
         tokio::spawn(running.run(stop.clone()));
         let extras = Extras::default();

@@ -242,7 +242,7 @@ impl<'a> Cluster<'a> {
     }
 
     fn servers(&self) -> Vec<Host> {
-        let nodes = 0..self.schedule.layout.nodes;
+        let nodes = 0..self.schedule.layout.nodes_max;
         let mut servers: Vec<_> = std::iter::once(Host::Publisher).chain(nodes.clone().map(Host::Node)).collect();
         if self.schedule.family == Family::Twins {
             servers.extend(nodes.map(Host::Twin).chain([Host::Relief]));
@@ -347,6 +347,11 @@ impl<'a> Cluster<'a> {
         if !services.is_fanned_out() {
             return Some("events to fan out".into());
         }
+        if self.schedule.layout.reshards()
+            && let Some(moving) = services.is_moving()
+        {
+            return Some(moving);
+        }
         let records = services.records(Topic::Notifications).pop().unwrap();
         let settled = services.settled();
         let mut ends = BTreeMap::new();
@@ -397,7 +402,7 @@ impl<'a> Cluster<'a> {
             partitions: self.schedule.layout.partitions,
             retention: self.schedule.layout.retention,
             inbox_went_back: self.schedule.steps.iter().any(|planned| planned.step.takes_inbox_back()),
-            had_twins: self.schedule.family == Family::Twins,
+            had_twins: matches!(self.schedule.family, Family::Twins | Family::Reshard),
             skew_max: self.schedule.skew_max,
             devices: self.schedule.layout.devices.iter().map(|plan| plan.habits.user).collect(),
             posts: pages.posts.clone(),

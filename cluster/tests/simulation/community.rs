@@ -56,6 +56,8 @@ pub(crate) enum Errand {
     Add { community: CommunityId, users: Vec<UserId> },
     /// Remove one member.
     Remove { community: CommunityId, user: UserId },
+    /// Have the users spread over so many nodes.
+    Reshard { nodes: u32 },
 }
 
 /// Where errands are put for the service.
@@ -126,6 +128,7 @@ impl Desk {
                 let path = format!("/v1/communities/{community}/members/{user}");
                 self.change(community, &[user], false, "DELETE", &path, "").await;
             }
+            Errand::Reshard { nodes } => self.reshard(nodes).await,
         }
     }
 
@@ -210,6 +213,16 @@ impl Desk {
             }
             sleep(RETRY).await;
         }
+    }
+}
+
+impl Desk {
+    async fn reshard(&self, nodes: u32) {
+        let body = json!({ "nodes": nodes }).to_string();
+        while !self.ask("PUT", "/v1/shards", &body).await.is_ok_and(|answer| answer.is_success()) {
+            sleep(RETRY).await;
+        }
+        self.book.trace(|| format!("service: {nodes} nodes"));
     }
 }
 

@@ -62,9 +62,15 @@ fn lost_commits() {
 }
 
 #[test]
+fn reshard() {
+    hold("families::reshard", Family::Reshard, 30, &[]);
+}
+
+#[test]
 fn a_seed_is_a_run() {
-    for (seed, family) in
-        [Family::Everything, Family::Twins, Family::NewLog, Family::LostCommits].into_iter().enumerate()
+    for (seed, family) in [Family::Everything, Family::Twins, Family::NewLog, Family::LostCommits, Family::Reshard]
+        .into_iter()
+        .enumerate()
     {
         let schedule = Schedule::new(family, seed as u64);
         let [first, second] = [(); 2].map(|()| run(&schedule, Trace::Hashed, None));

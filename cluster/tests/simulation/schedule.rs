@@ -40,6 +40,8 @@ pub(crate) enum Family {
     Twins,
     /// The log forgets the commits that no append followed.
     LostCommits,
+    /// The number of nodes changes, while any of that happens but to the inbox.
+    Reshard,
 }
 
 /// A seeded schedule.
@@ -58,6 +60,9 @@ pub(crate) struct Schedule {
 pub(crate) struct Layout {
     pub(crate) partitions: u32,
     pub(crate) nodes: usize,
+    /// How many nodes there may be in the end; those beyond `nodes` wait for the map to name them. Where there are none, the map
+    /// is of the harness, and stays.
+    pub(crate) nodes_max: usize,
     pub(crate) client_hosts: usize,
     pub(crate) devices: Vec<Plan>,
     pub(crate) retention: Retention,
@@ -156,6 +161,7 @@ impl Layout {
         Self {
             partitions: 1,
             nodes: 1,
+            nodes_max: 1,
             client_hosts: 1,
             devices: (0..users).map(|number| Plan { habits: habits(number), host: 0, late: false }).collect(),
             retention: Retention::default(),
@@ -165,6 +171,13 @@ impl Layout {
             store_delay_max: Duration::ZERO,
             segment_bytes_max: 4_096,
         }
+    }
+}
+
+impl Layout {
+    /// Whether the number of nodes changes.
+    pub(crate) fn reshards(&self) -> bool {
+        self.nodes_max > self.nodes
     }
 }
 

@@ -117,6 +117,13 @@ impl Services {
         })
     }
 
+    /// What of the partitions is not where it belongs.
+    pub(crate) fn is_moving(&self) -> Option<String> {
+        let map = at_once(self.faults().stores().shards.load()).unwrap()?;
+        let settled = map.placed().is_empty() && map.urls().len() == map.nodes() as usize;
+        (!settled).then(|| format!("partitions that have yet to move: {map:?}"))
+    }
+
     /// How far the nodes have committed each partition of the notification log.
     pub(crate) fn settled(&self) -> Vec<Position> {
         let stores = self.faults().stores();

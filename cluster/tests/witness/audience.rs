@@ -126,13 +126,16 @@ impl Listener {
     }
 
     async fn runs(&mut self, stop: &CancellationToken) {
-        let Self { client, socket, seen_by_user, recovery, .. } = self;
+        let Self { client, socket, seen_by_user, recovery, oracle, habit, .. } = self;
         let mut handler = |happening: Happening<'_>| {
             match happening {
                 Happening::Open { .. } => socket.connections += 1,
                 Happening::Notification { cursor, notification, .. } => {
                     let Notification { event } = serde_json::from_str(notification.get())?;
                     recovery.saw(socket.user, &event);
+                    if *habit == Habit::Always {
+                        oracle.shown(&event);
+                    }
                     socket.seen.push((cursor, event.clone()));
                     seen_by_user.send_modify(|seen| {
                         seen.insert(event);

@@ -7,9 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use peal_proto::frame::GapReason;
 use peal_proto::{CommunityId, Cursor, EventId, UserId};
+use peal_serve::Clock;
 use tokio::sync::watch;
 
 use super::scene::{community, user};
@@ -37,16 +39,27 @@ impl Socket {
     }
 }
 
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Oracle {
+    clock: Clock,
     answered: Arc<Mutex<Answered>>,
     /// How many events that are.
     events: Arc<watch::Sender<usize>>,
 }
 
+impl Default for Oracle {
+    fn default() -> Self {
+        Self { clock: Clock::system(), answered: Arc::default(), events: Arc::default() }
+    }
+}
+
 /// What was answered so far.
 #[derive(Default)]
 struct Answered {
+    /// When each event was.
+    at: BTreeMap<EventId, Duration>,
+    /// The longest that one who is always there waited for what was answered.
+    silence: Duration,
     /// Each community's events, in order.
     events: BTreeMap<CommunityId, Vec<EventId>>,
     /// Where each event stands.
@@ -91,7 +104,9 @@ impl Oracle {
 
     /// An event was answered with 202. A joiner is a member before the members are told.
     pub(crate) fn answered(&self, community: CommunityId, joiner: Option<UserId>, event: &EventId) {
-        let Answered { events, places, since, .. } = &mut *self.lock();
+        let now = self.clock.uptime();
+        let Answered { events, places, since, at, .. } = &mut *self.lock();
+        at.insert(event.clone(), now);
         let events = events.entry(community).or_default();
         places.insert(event.clone(), (community, events.len()));
         if let Some(joiner) = joiner {
@@ -99,6 +114,18 @@ impl Oracle {
         }
         events.push(event.clone());
         self.events.send_replace(places.len());
+    }
+
+    /// Somebody who is always there was shown an event.
+    pub(crate) fn shown(&self, event: &EventId) {
+        let (now, answered) = (self.clock.uptime(), &mut *self.lock());
+        let waited = answered.at.get(event).map_or(Duration::ZERO, |at| now.saturating_sub(*at));
+        answered.silence = answered.silence.max(waited);
+    }
+
+    /// The longest that anybody who is always there has waited since this was last asked.
+    pub(crate) fn longest_silence(&self) -> Duration {
+        std::mem::take(&mut self.lock().silence)
     }
 
     /// How many events were answered.

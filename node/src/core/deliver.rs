@@ -78,8 +78,8 @@ impl Core {
         self.replace_oldest(user_id);
         self.settle_seen(user_id);
         self.pump(id);
-        if self.draining {
-            self.close(id, CloseCode::GoingAway, "the node is leaving; reconnect".into());
+        if let Some((code, reason)) = self.draining.clone() {
+            self.close(id, code, reason);
         }
     }
 

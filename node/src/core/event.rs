@@ -90,8 +90,8 @@ pub enum Input {
     Trimmed(Result<Option<Marker>, Unavailable>),
     /// The answer to [`Output::Commit`].
     Committed(Result<(), Unavailable>),
-    /// The node is leaving: close the sockets, park what is left, commit.
-    Drain,
+    /// The partition is given up: close the sockets with this code for this reason, park what is left, commit.
+    Drain(CloseCode, String),
     /// Time has passed.
     Tick,
 }

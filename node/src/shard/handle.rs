@@ -1,13 +1,21 @@
 //! What others hold of a partition: where its sockets report to, how far it has read, and what it is doing.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use peal_proto::Position;
-use tokio::sync::mpsc;
+use peal_proto::{CloseCode, Partition, Position};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
+use super::Farewell;
 use crate::canary::Hearing;
+use crate::limits::{DRAIN_TIMEOUT, HANDOVER_TIMEOUT, MOVE_SPREAD};
 use crate::session::Report;
+
+/// The partitions of a node, those included that it is giving up.
+pub(crate) type Shards = BTreeMap<Partition, ShardHandle>;
 
 /// What a partition is doing, for `/readyz`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,9 +43,19 @@ pub(super) struct Shared {
     read_position: AtomicU64,
     health: AtomicU8,
     pub(super) hearing: Hearing,
+    /// Whether the partition is this node's to read.
+    pub(super) tenure: watch::Sender<bool>,
+    /// The partition is to be given up.
+    pub(super) stop: CancellationToken,
+    farewell: OnceLock<Farewell>,
 }
 
 impl Shared {
+    /// How sockets are told that the partition is given up.
+    pub(super) fn farewell(&self) -> Farewell {
+        self.farewell.get_or_init(Farewell::leaving).clone()
+    }
+
     pub(super) fn set_health(&self, health: Health) {
         self.health.store(health as u8, Ordering::Relaxed);
     }
@@ -54,7 +72,49 @@ impl Shared {
     }
 }
 
+impl Farewell {
+    fn leaving() -> Self {
+        let reason = "the node is leaving; reconnect".to_owned();
+        Self { code: CloseCode::GoingAway, reason, within: DRAIN_TIMEOUT, spread: Duration::ZERO }
+    }
+
+    fn moved(url: &str) -> Self {
+        Self { code: CloseCode::Moved, reason: url.to_owned(), within: HANDOVER_TIMEOUT, spread: MOVE_SPREAD }
+    }
+}
+
 impl ShardHandle {
+    /// The partition has another owner; whether it did not know that yet.
+    pub(crate) fn hand_over(&self, url: &str) -> bool {
+        self.give_up(Farewell::moved(url))
+    }
+
+    /// The node is leaving.
+    pub(crate) fn leave(&self) {
+        self.give_up(Farewell::leaving());
+    }
+
+    fn give_up(&self, farewell: Farewell) -> bool {
+        let told = self.shared.farewell.set(farewell).is_ok();
+        self.shared.stop.cancel();
+        told
+    }
+
+    /// Whether the partition is being given up.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.shared.stop.is_cancelled()
+    }
+
+    /// Whether the partition is this node's to read; what it was told before is the answer.
+    pub(crate) fn holds(&self, held: bool) -> bool {
+        self.shared.tenure.send_replace(held)
+    }
+
+    /// Whether it was last told that the partition is its own to read.
+    pub(crate) fn is_held(&self) -> bool {
+        *self.shared.tenure.borrow()
+    }
+
     /// Whether the partition has read up to here, so that a cursor may say so.
     pub(crate) fn has_read(&self, position: Position) -> bool {
         position.next().get() <= self.shared.read_position.load(Ordering::Relaxed)

@@ -57,6 +57,26 @@ pub(super) fn batch(mut operation: Operation<'_>) -> Operation<'_> {
         .refuses(ProblemKind::Unavailable, "Too many batches are being read.")
 }
 
+pub(super) fn shards(operation: Operation<'_>) -> Operation<'_> {
+    operation
+        .summary("Where the partitions are: the shard map, the nodes, who reads what")
+        .answers(200, "As it is now.")
+        .refuses(ProblemKind::Unavailable, "There is no shard map yet, or the store of it does not answer.")
+        .asks_stores()
+}
+
+pub(super) fn reshard(operation: Operation<'_>) -> Operation<'_> {
+    operation
+        .summary("Spreads the partitions over another number of nodes")
+        .description(
+            "They move a few at a time, as soon as the nodes that take them are there; `GET` says how far that is. To say the same \
+             again is harmless, and another number may be said at any time.",
+        )
+        .answers(200, "It is kept, and partitions begin to move.")
+        .refuses(ProblemKind::Unavailable, "There is no shard map yet, or the store of it does not answer.")
+        .asks_stores()
+}
+
 pub(super) fn account(operation: Operation<'_>) -> Operation<'_> {
     operation
         .summary("What became of an event")

@@ -1,13 +1,14 @@
-//! Leases in Redis: a key a partition with its holder, which Redis itself drops at the end of the term.
+//! Leases in Redis: a key a partition with its holder, which Redis itself drops at the end of the term, and a hash of the seats,
+//! each with the time by the clock of Redis until which it counts.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
-use peal_proto::name::lease_key;
-use peal_proto::{Partition, Timestamp};
+use peal_proto::name::{SEATS_KEY, lease_key};
+use peal_proto::{NodeId, Partition, Timestamp};
 
-use super::{Holder, Lease, Leases};
+use super::{Holder, Lease, Leases, Seat};
 use crate::StoreError;
 use crate::redis::{Connection, Script};
 
@@ -21,23 +22,50 @@ const RELEASE: &str = "
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 1";
 
+const NOW: &str = "
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local function of(text) return cjson.decode(string.sub(text, string.find(text, ' ') + 1)) end
+local function counts(text) return tonumber(string.match(text, '^%d+')) > now end";
+
+const SIT: &str = "
+local stored = redis.call('HGET', KEYS[1], ARGV[1])
+if stored and counts(stored) and of(stored).holder ~= ARGV[2] then return of(stored).holder end
+redis.call('HSET', KEYS[1], ARGV[1], string.format('%d %s', now + ARGV[4], ARGV[3]))
+return ''";
+
+const RISE: &str = "
+local stored = redis.call('HGET', KEYS[1], ARGV[1])
+if stored and of(stored).holder == ARGV[2] then redis.call('HDEL', KEYS[1], ARGV[1]) end
+return 1";
+
+const SEATS: &str = "
+local seats = {}
+for _, stored in ipairs(redis.call('HVALS', KEYS[1])) do
+  if counts(stored) then seats[#seats + 1] = string.sub(stored, string.find(stored, ' ') + 1) end
+end
+return seats";
+
 /// The leases in a Redis.
 pub(crate) struct RedisLeases {
     connection: Connection,
     claim: Script,
     release: Script,
+    sit: Script,
+    rise: Script,
+    seats: Script,
 }
 
 impl RedisLeases {
     pub(crate) fn new(connection: Connection) -> Self {
-        Self { connection, claim: Script::new(CLAIM), release: Script::new(RELEASE) }
+        let [sit, rise, seats] = [SIT, RISE, SEATS].map(|script| Script::new(&format!("{NOW}{script}")));
+        Self { connection, claim: Script::new(CLAIM), release: Script::new(RELEASE), sit, rise, seats }
     }
 
     async fn claim_one(&self, holder: &Holder, partition: Partition, term: Duration) -> Result<Lease, StoreError> {
         let mut call = self.claim.on(&[&lease_key(partition)]);
-        call.arg(holder.name()).arg(u64::try_from(term.as_millis()).unwrap_or(u64::MAX));
-        let by: String = self.connection.call(&self.claim, &call).await?;
-        Ok(if by.is_empty() { Lease::Held } else { Lease::Taken { by: Holder::new(by) } })
+        call.arg(holder.name()).arg(millis(term));
+        self.connection.call(&self.claim, &call).await.map(lease)
     }
 
     async fn release_one(&self, holder: &Holder, partition: Partition) -> Result<(), StoreError> {
@@ -46,6 +74,15 @@ impl RedisLeases {
         let _: u32 = self.connection.call(&self.release, &call).await?;
         Ok(())
     }
+}
+
+/// Whose it is, unless it is the caller's.
+fn lease(by: String) -> Lease {
+    if by.is_empty() { Lease::Held } else { Lease::Taken { by: Holder::new(by) } }
+}
+
+fn millis(term: Duration) -> u64 {
+    u64::try_from(term.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[async_trait]
@@ -63,5 +100,35 @@ impl Leases for RedisLeases {
 
     async fn release(&self, holder: &Holder, partitions: &[Partition]) -> Result<(), StoreError> {
         try_join_all(partitions.iter().map(|partition| self.release_one(holder, *partition))).await.map(drop)
+    }
+
+    async fn holders(&self, partitions: &[Partition], _: Timestamp) -> Result<Vec<Option<Holder>>, StoreError> {
+        let holder = async |partition: &Partition| {
+            let by: Option<String> = self.connection.run(redis::cmd("GET").arg(lease_key(*partition))).await?;
+            Ok::<_, StoreError>(by.map(Holder::new))
+        };
+        try_join_all(partitions.iter().map(holder)).await
+    }
+
+    async fn sit(&self, seat: &Seat, term: Duration, _: Timestamp) -> Result<Lease, StoreError> {
+        let text = serde_json::to_string(seat).map_err(|error| self.connection.damaged(error))?;
+        let mut call = self.sit.on(&[SEATS_KEY]);
+        call.arg(seat.node.get()).arg(seat.holder.name()).arg(text).arg(millis(term));
+        self.connection.call(&self.sit, &call).await.map(lease)
+    }
+
+    async fn rise(&self, holder: &Holder, node: NodeId) -> Result<(), StoreError> {
+        let mut call = self.rise.on(&[SEATS_KEY]);
+        call.arg(node.get()).arg(holder.name());
+        let _: u32 = self.connection.call(&self.rise, &call).await?;
+        Ok(())
+    }
+
+    async fn seats(&self, _: Timestamp) -> Result<Vec<Seat>, StoreError> {
+        let seats: Vec<String> = self.connection.call(&self.seats, &self.seats.on(&[SEATS_KEY])).await?;
+        let seats = seats.iter().map(|seat| serde_json::from_str(seat)).collect::<Result<Vec<Seat>, _>>();
+        let mut seats = seats.map_err(|error| self.connection.damaged(error))?;
+        seats.sort_by_key(|seat| seat.node);
+        Ok(seats)
     }
 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use peal_proto::{Partition, Timestamp};
+use peal_proto::{NodeId, Partition, Timestamp};
 
 pub(crate) use super::table::Table as Model;
-use super::{Holder, Lease, Leases};
+use super::{Holder, Lease, Leases, Seat};
 use crate::StoreError;
 use crate::simulated::Handle;
 
@@ -24,5 +24,21 @@ impl Leases for Handle<Model> {
 
     async fn release(&self, holder: &Holder, partitions: &[Partition]) -> Result<(), StoreError> {
         self.call(|model| model.release(holder, partitions)).await
+    }
+
+    async fn holders(&self, partitions: &[Partition], now: Timestamp) -> Result<Vec<Option<Holder>>, StoreError> {
+        self.call(|model| model.holders(partitions, now)).await
+    }
+
+    async fn sit(&self, seat: &Seat, term: Duration, now: Timestamp) -> Result<Lease, StoreError> {
+        self.call(|model| model.sit(seat, term, now)).await
+    }
+
+    async fn rise(&self, holder: &Holder, node: NodeId) -> Result<(), StoreError> {
+        self.call(|model| model.rise(holder, node)).await
+    }
+
+    async fn seats(&self, now: Timestamp) -> Result<Vec<Seat>, StoreError> {
+        self.call(|model| model.seats(now)).await
     }
 }

@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use peal_proto::{Partition, Timestamp};
+use peal_proto::{NodeId, Partition, Timestamp};
 
-use super::{Holder, Lease};
+use super::{Holder, Lease, Seat};
 
 /// Who holds what, and until when.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Table(BTreeMap<Partition, (Holder, Timestamp)>);
+pub(crate) struct Table {
+    partitions: BTreeMap<Partition, (Holder, Timestamp)>,
+    seats: BTreeMap<NodeId, (Seat, Timestamp)>,
+}
 
 impl Table {
     pub(crate) fn claim(
@@ -19,10 +22,10 @@ impl Table {
         term: Duration,
         now: Timestamp,
     ) -> Vec<Lease> {
-        let claim = |partition: &Partition| match self.0.get(partition) {
+        let claim = |partition: &Partition| match self.partitions.get(partition) {
             Some((by, until)) if by != holder && *until > now => Lease::Taken { by: by.clone() },
             Some(_) | None => {
-                self.0.insert(*partition, (holder.clone(), now.after(term)));
+                self.partitions.insert(*partition, (holder.clone(), now.after(term)));
                 Lease::Held
             }
         };
@@ -30,6 +33,29 @@ impl Table {
     }
 
     pub(crate) fn release(&mut self, holder: &Holder, partitions: &[Partition]) {
-        self.0.retain(|partition, (by, _)| by != holder || !partitions.contains(partition));
+        self.partitions.retain(|partition, (by, _)| by != holder || !partitions.contains(partition));
+    }
+
+    pub(crate) fn holders(&self, partitions: &[Partition], now: Timestamp) -> Vec<Option<Holder>> {
+        let held = |partition| self.partitions.get(partition).filter(|(_, until)| *until > now);
+        partitions.iter().map(|partition| held(partition).map(|(by, _)| by.clone())).collect()
+    }
+
+    pub(crate) fn sit(&mut self, seat: &Seat, term: Duration, now: Timestamp) -> Lease {
+        match self.seats.get(&seat.node) {
+            Some((by, until)) if by.holder != seat.holder && *until > now => Lease::Taken { by: by.holder.clone() },
+            Some(_) | None => {
+                self.seats.insert(seat.node, (seat.clone(), now.after(term)));
+                Lease::Held
+            }
+        }
+    }
+
+    pub(crate) fn rise(&mut self, holder: &Holder, node: NodeId) {
+        self.seats.retain(|sits, (by, _)| *sits != node || by.holder != *holder);
+    }
+
+    pub(crate) fn seats(&self, now: Timestamp) -> Vec<Seat> {
+        self.seats.values().filter(|(_, until)| *until > now).map(|(seat, _)| seat.clone()).collect()
     }
 }

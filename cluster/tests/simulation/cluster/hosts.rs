@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use peal_node::Node;
 use peal_proto::{NodeId, ShardMap, Timestamp};
 use peal_publisher::{Publisher, Settings};
-use peal_serve::{Clock, ConnectionLimits};
-use peal_store::leases::Holder;
+use peal_serve::{Clock, ConnectionLimits, shard_map};
+use peal_store::Stores;
+use peal_store::leases::{Holder, Seat};
 use peal_store::simulated::Outage;
 use tokio::sync::watch;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::schedule::{Host, Layout};
@@ -18,6 +21,9 @@ use crate::wire::{Door, Kernel, PORT, now};
 
 /// What time it is when a simulation begins.
 const EPOCH: Timestamp = Timestamp::from_millis(1_795_341_600_000);
+
+/// How long a process waits that does not reach the map when it starts.
+const RETRY: Duration = Duration::from_millis(300);
 
 /// What the processes share, and what is known of each.
 pub(super) struct Processes {
@@ -87,12 +93,18 @@ impl Processes {
         let line = self.handle(host, |handle| Arc::clone(&handle.line));
         let stores = self.services().stores(&host.to_string(), line);
         let door = Door::open(self.layout.segment_bytes_max, kernel).await?;
-        let serve = |router| peal_serve::serve(door, router, ConnectionLimits::default(), stop.clone());
+        let left = CancellationToken::new();
+        let (map, following) = self.map(&stores, left.clone()).await;
+        let serve = |router| peal_serve::serve(door, router, ConnectionLimits::default(), left.clone());
         match host {
             Host::Publisher | Host::Relief => {
                 let settings = Settings { fanout: self.layout.fanout, ..Settings::default() };
-                let publisher = Publisher::new(stores, self.map.subscribe(), clock, settings);
-                tokio::join!(serve(publisher.router()), publisher.run(stop.clone()));
+                let publisher = Publisher::new(stores, map, clock, settings);
+                let leaving = async {
+                    stop.cancelled().await;
+                    left.cancel();
+                };
+                tokio::join!(serve(publisher.router()), publisher.run(stop.clone()), following, leaving);
             }
             Host::Node(node) | Host::Twin(node) => {
                 let id = NodeId::new(u32::try_from(node)?);
@@ -100,13 +112,41 @@ impl Processes {
                     handle.boots += 1;
                     handle.boots
                 });
-                let holder = Holder::new(format!("{host}, boot {boots}"));
-                let node = Node::new(id, holder, stores, self.map.subscribe(), clock, self.layout.limits);
-                tokio::join!(serve(node.router()), node.run(stop.clone()));
+                let seat = Seat::new(id, url(host), Holder::new(format!("{host}, boot {boots}")));
+                let node = Node::new(seat, stores, map, clock, self.layout.limits);
+                let router = node.router();
+                let leaving = async {
+                    node.run(stop.clone()).await;
+                    left.cancel();
+                };
+                tokio::join!(serve(router), leaving, following);
             }
             Host::Community | Host::Clients(_) => unreachable!("{host} does not serve"),
         }
         Ok(())
+    }
+
+    /// The map as this process knows it: the stored one where the number of nodes changes, which it follows until `left`.
+    async fn map(
+        &self,
+        stores: &Stores,
+        left: CancellationToken,
+    ) -> (watch::Receiver<Arc<ShardMap>>, impl Future<Output = ()> + use<>) {
+        let first = Arc::clone(&self.map.borrow());
+        if !self.layout.reshards() {
+            let map = self.map.subscribe();
+            return (map, futures_util::future::Either::Left(async move { left.cancelled().await }));
+        }
+        let stored = loop {
+            match shard_map::join(stores, first.urls().to_vec()).await {
+                Ok(map) => break map,
+                Err(_) => sleep(RETRY).await,
+            }
+        };
+        let (sender, shards) = (watch::Sender::new(stored), Arc::clone(&stores.shards));
+        let map = sender.subscribe();
+        let following = async move { shard_map::follow(&*shards, &sender, &left).await };
+        (map, futures_util::future::Either::Right(following))
     }
 
     /// Asks a process to leave in order.
@@ -141,6 +181,7 @@ impl Processes {
     /// Whether no client is sent there.
     pub(super) fn is_spare(&self, host: Host) -> bool {
         match host {
+            Host::Node(_) if self.layout.reshards() => false,
             Host::Node(node) | Host::Twin(node) => self.map.borrow().urls()[node] != url(host),
             Host::Relief => true,
             Host::Publisher | Host::Community | Host::Clients(_) => false,

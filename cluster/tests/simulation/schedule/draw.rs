@@ -28,22 +28,40 @@ const WARM_UP: Duration = Duration::from_secs(2);
 /// How often an event is sent whose poster does not give up.
 const STUBBORN: u32 = 1_000;
 
+/// How many nodes there are at most where their number changes.
+const RESHARDED_NODES_MAX: usize = 6;
+
 /// How P and N may be.
 const SHAPES: [(u32, usize); 8] = [(1, 1), (2, 1), (2, 2), (3, 3), (4, 2), (6, 2), (6, 3), (12, 3)];
 
 pub(super) fn schedule(family: Family, seed: u64) -> Schedule {
     let mut rng = StdRng::seed_from_u64(seed.wrapping_mul(31).wrapping_add(family as u64));
     let (partitions, nodes) = *SHAPES.choose(&mut rng).unwrap();
+    let (partitions, nodes, nodes_max) = match family {
+        Family::Reshard => (12, nodes, RESHARDED_NODES_MAX),
+        Family::Calm
+        | Family::Crashes
+        | Family::Network
+        | Family::Stores
+        | Family::Inbox
+        | Family::Everything
+        | Family::Retention
+        | Family::RetentionWiped
+        | Family::NewLog
+        | Family::Twins
+        | Family::LostCommits => (partitions, nodes, nodes),
+    };
     let users = users(&mut rng);
     let client_hosts = rng.random_range(1..=2);
     let devices = devices(&mut rng, &users, client_hosts);
     let layout = Layout {
         partitions,
         nodes,
+        nodes_max,
         client_hosts,
         devices,
         retention: retention(&mut rng, family),
-        limits: limits(&mut rng),
+        limits: limits(&mut rng, family),
         fanout: fanout(&mut rng),
         latency_max: Duration::from_millis(*[5, 20, 100].choose(&mut rng).unwrap()),
         store_delay_max: Duration::from_millis(*[0, 1, 5, 20].choose(&mut rng).unwrap()),
@@ -121,13 +139,16 @@ fn retention(rng: &mut StdRng, family: Family) -> Retention {
         | Family::Everything
         | Family::NewLog
         | Family::Twins
-        | Family::LostCommits => Retention::default(),
+        | Family::LostCommits
+        | Family::Reshard => Retention::default(),
     }
 }
 
 /// Waits that fit a run of half a minute, and rooms that are small half of the time.
-fn limits(rng: &mut StdRng) -> Limits {
+fn limits(rng: &mut StdRng, family: Family) -> Limits {
+    let drains = family == Family::Reshard && rng.random_bool(0.7);
     let limits = Limits {
+        drain_spread: drains.then_some(Duration::from_secs(2)),
         ack_timeout: Duration::from_secs(rng.random_range(2..=5)),
         slow_timeout: Duration::from_secs(rng.random_range(2..=6)),
         heartbeat: Duration::from_secs(*[3, 5].choose(rng).unwrap()),
@@ -279,7 +300,7 @@ impl Draw<'_> {
     }
 
     fn server(&mut self) -> Host {
-        let nodes = self.layout.nodes;
+        let nodes = self.layout.nodes_max;
         let server = self.rng.random_range(0..=nodes + usize::from(self.has_relief));
         if server < nodes {
             Host::Node(server)
@@ -311,6 +332,7 @@ impl Draw<'_> {
             }
             // Not the inbox as well: of two readers, one takes what the other parks again for all that was lost.
             Family::Twins => *[Self::crash, Self::network, Self::store].choose(&mut self.rng).unwrap(),
+            Family::Reshard => *[Self::crash, Self::crash, Self::network, Self::store].choose(&mut self.rng).unwrap(),
             Family::Retention => *[Self::crash, Self::network, Self::store].choose(&mut self.rng).unwrap(),
             Family::RetentionWiped => *[Self::crash, Self::network, Self::inbox].choose(&mut self.rng).unwrap(),
         };
@@ -377,7 +399,11 @@ impl Draw<'_> {
 
     fn store(&mut self) {
         let (begin, end) = self.spell();
-        let store = *[Store::Log, Store::Inbox, Store::Members, Store::Statuses].choose(&mut self.rng).unwrap();
+        let mut stores = vec![Store::Log, Store::Inbox, Store::Members, Store::Statuses];
+        if self.layout.reshards() {
+            stores.extend([Store::Shards, Store::Leases]);
+        }
+        let store = *stores.choose(&mut self.rng).unwrap();
         let outage = if self.rng.random_bool(0.5) { Outage::Refuse } else { Outage::Hang };
         match self.rng.random_range(0..5) {
             0 => {
@@ -413,8 +439,19 @@ impl Draw<'_> {
         }
     }
 
+    /// Other numbers of nodes, sometimes one on the heels of the other.
+    fn reshard(&mut self) {
+        for _ in 0..self.rng.random_range(1..=4) {
+            let (at, nodes) = (self.moment(WARM_UP, END), *[1, 2, 3, 4, 6].choose(&mut self.rng).unwrap());
+            self.at(at, Step::Errand(Errand::Reshard { nodes }));
+        }
+    }
+
     /// What a family has once or twice.
     fn special(&mut self, family: Family) {
+        if family == Family::Reshard {
+            return self.reshard();
+        }
         let step = match family {
             Family::NewLog => Step::NewLog,
             Family::Twins if self.has_relief => Step::Start(Host::Relief),
@@ -427,7 +464,8 @@ impl Draw<'_> {
             | Family::Inbox
             | Family::Everything
             | Family::Retention
-            | Family::RetentionWiped => return,
+            | Family::RetentionWiped
+            | Family::Reshard => return,
         };
         for _ in 0..self.rng.random_range(1..=2) {
             let at = self.moment(WARM_UP, END);

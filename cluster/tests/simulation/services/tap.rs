@@ -9,11 +9,11 @@ use bytes::Bytes;
 use peal_proto::limits::INTEGER_MAX;
 use peal_proto::name::NODES_GROUP;
 use peal_proto::{
-    CollapseKey, CommunityId, EventId, Fate, Generation, Offset, Partition, Position, Receipt, ShardMap, Timestamp,
-    Topic, UserId,
+    CollapseKey, CommunityId, EventId, Fate, Generation, NodeId, Offset, Partition, Position, Receipt, ShardMap,
+    Timestamp, Topic, UserId,
 };
 use peal_store::inbox::{Entry, Item, Marker, Page, PageRequest, Parked};
-use peal_store::leases::{Holder, Lease};
+use peal_store::leases::{Holder, Lease, Seat};
 use peal_store::log::{Commit, Member, NewRecord, Reader, Record, Source, Writer};
 use peal_store::members::{MembersPage, ScanCursor};
 use peal_store::status::{Change as PartChange, Changes, Claim, Origin, PartKey, Status};
@@ -484,5 +484,24 @@ impl Leases for Tapped<Arc<dyn Leases>> {
     async fn release(&self, holder: &Holder, partitions: &[Partition]) -> Result<(), StoreError> {
         let released = self.store.release(holder, partitions);
         self.tap.watch(|| format!("release {partitions:?} of {holder}"), released).await
+    }
+
+    async fn holders(&self, partitions: &[Partition], now: Timestamp) -> Result<Vec<Option<Holder>>, StoreError> {
+        self.tap.watch(|| format!("holders {partitions:?}"), self.store.holders(partitions, now)).await
+    }
+
+    async fn sit(&self, seat: &Seat, term: Duration, now: Timestamp) -> Result<Lease, StoreError> {
+        if self.tap.leases_lapse {
+            return Ok(Lease::Held);
+        }
+        self.tap.watch(|| format!("sit {seat:?}"), self.store.sit(seat, term, now)).await
+    }
+
+    async fn rise(&self, holder: &Holder, node: NodeId) -> Result<(), StoreError> {
+        self.tap.watch(|| format!("rise {holder} from {node}"), self.store.rise(holder, node)).await
+    }
+
+    async fn seats(&self, now: Timestamp) -> Result<Vec<Seat>, StoreError> {
+        self.tap.watch(|| "seats".into(), self.store.seats(now)).await
     }
 }
