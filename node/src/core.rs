@@ -9,7 +9,7 @@
 //! the [`commit`], and the heartbeat's [`wheel`]. How records are handed out is in [`deliver`].
 
 mod absent;
-pub mod commit;
+mod commit;
 mod deliver;
 mod event;
 mod inbox;
@@ -23,13 +23,13 @@ mod wheel;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
-use peal_proto::{CloseCode, Generation, Position, Timestamp, UserId};
+use peal_proto::{CloseCode, Generation, Position, Settled, Timestamp, UserId};
 use peal_store::inbox::Marker;
 
 pub use self::event::{Frame, Input, Output, SessionId, Unavailable};
 use crate::limits::Limits;
 use absent::Absent;
-use commit::{Committer, Settled};
+use commit::Committer;
 use inbox::{Fetching, Trimming};
 use ledger::{Held, Ledger, Sequence, Told};
 use parking::{Finding, Parking};

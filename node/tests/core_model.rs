@@ -12,13 +12,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use peal_node::core::commit::Settled;
 use peal_node::core::{Frame, SessionId, Unavailable};
 use peal_node::limits::Limits;
 use peal_node::{Core, Input, Output};
 use peal_proto::frame::GapReason;
 use peal_proto::{
-    CloseCode, CollapseKey, Cursor, EventId, Fate, Generation, Offset, Position, Receipt, Run, Timestamp, UserId,
+    CloseCode, CollapseKey, Cursor, EventId, Fate, Generation, Offset, Position, Receipt, Run, Settled, Timestamp,
+    UserId,
 };
 use peal_store::inbox::Parked;
 use proptest::prelude::*;

@@ -4,12 +4,11 @@
 
 use std::time::Duration;
 
-use peal_node::core::commit::Settled;
 use peal_node::core::{Frame, SessionId};
 use peal_node::limits::Limits;
 use peal_node::{Core, Input, Output};
 use peal_proto::frame::GapReason;
-use peal_proto::{Cursor, Fate, Generation, Offset, Position, Receipt, Run, Timestamp, UserId};
+use peal_proto::{Cursor, Fate, Generation, Offset, Position, Receipt, Run, Settled, Timestamp, UserId};
 use peal_store::inbox::{Entry, Marker, Parked};
 
 const GENERATION: Generation = Generation::new(3);

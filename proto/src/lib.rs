@@ -2,7 +2,7 @@
 //!
 //! The modules stand in the order of the data: who is meant ([`id`]), when ([`time`]), for how long ([`ttl`]), instead of
 //! what ([`collapse`]), what was posted ([`event`]), what a member gets of it ([`notification`]), who delivers it ([`shard`]), how
-//! far a client has seen ([`cursor`]), what became of it ([`receipt`]), what is pushed to those who are away ([`offline`]) and to where ([`subscription`]), what stands on the
+//! far a client has seen ([`cursor`]), what became of it ([`settled`], [`receipt`]), what is pushed to those who are away ([`offline`]) and to where ([`subscription`]), what stands on the
 //! socket ([`frame`], [`close`]), what an error looks like ([`problem`]), and the names ([`name`]) and limits ([`limits`]) that
 //! all sides share. What other programs are told of it is made from the types ([`schema`]). Golden vectors in
 //! `proto/tests/vectors/` hold Rust and TypeScript to the same bytes.
@@ -19,6 +19,8 @@ pub mod notification;
 pub mod shard;
 
 pub mod cursor;
+
+pub mod settled;
 
 pub mod offline;
 pub mod receipt;
@@ -45,6 +47,7 @@ pub use notification::{Notification, Template};
 pub use offline::Offline;
 pub use problem::{Problem, ProblemKind};
 pub use receipt::{Fate, Receipt, Run};
+pub use settled::{Marker, Settled};
 pub use shard::ShardMap;
 pub use subscription::{Subscription, SubscriptionId, SubscriptionKeys};
 pub use time::Timestamp;

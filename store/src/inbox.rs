@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+pub use peal_proto::Marker;
 use peal_proto::frame::GapReason;
 use peal_proto::limits::TTL_SECONDS_MAX;
 use peal_proto::{CollapseKey, Offset, Partition, Position, Timestamp, UserId};
@@ -37,31 +38,6 @@ impl Default for Retention {
     fn default() -> Self {
         let ttl = Duration::from_secs(u64::from(TTL_SECONDS_MAX));
         Self { notifications_max: 1_000, bytes_max: 1024 * 1024, ttl }
-    }
-}
-
-/// Which batch was parked last in a partition. Each batch leaves a higher one, given by who parks and never given twice, in
-/// the same transaction; an inbox whose marker is missing or lower than expected has lost something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Marker(u64);
-
-impl Marker {
-    /// The marker of this number.
-    #[must_use]
-    pub const fn new(number: u64) -> Self {
-        Self(number)
-    }
-
-    /// The number.
-    #[must_use]
-    pub const fn get(self) -> u64 {
-        self.0
-    }
-
-    /// The next higher marker.
-    #[must_use]
-    pub const fn next(self) -> Self {
-        Self(self.0 + 1)
     }
 }
 

@@ -5,62 +5,7 @@
 
 use std::time::Duration;
 
-use peal_proto::{Offset, Position};
-use peal_store::inbox::Marker;
-use peal_store::log::Commit;
-use serde::{Deserialize, Serialize};
-
-/// How far a partition is settled, and on what inbox that relies.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Settled {
-    /// The lowest position not settled.
-    pub position: Position,
-    /// The inbox's marker when that was so.
-    pub marker: Option<Marker>,
-    /// The lowest offset that may still have been parked then.
-    pub floor: Option<Offset>,
-    /// How often the partition was taken over.
-    pub takeover: u32,
-    /// Of everything parked below it is written down that it may have to be pushed. Above `position` only after a rewind.
-    pub told: Position,
-}
-
-/// The metadata of a commit.
-#[derive(Serialize, Deserialize)]
-struct Metadata {
-    marker: Option<u64>,
-    floor: Option<u64>,
-    takeover: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    told: Option<u64>,
-}
-
-impl Settled {
-    /// As the log keeps it.
-    #[must_use]
-    pub fn to_commit(self) -> Commit {
-        let Self { position, marker, floor, takeover, told } = self;
-        let told = (told > position).then(|| told.next().get());
-        let metadata = Metadata { marker: marker.map(Marker::get), floor: floor.map(Offset::get), takeover, told };
-        let metadata = serde_json::to_string(&metadata).unwrap_or_default(); // integers are always JSON
-        Commit { position, metadata }
-    }
-
-    /// From what the log kept.
-    ///
-    /// # Errors
-    /// When the metadata is not ours.
-    pub fn from_commit(commit: &Commit) -> Result<Self, serde_json::Error> {
-        let metadata: Metadata = serde_json::from_str(&commit.metadata)?;
-        Ok(Self {
-            position: commit.position,
-            marker: metadata.marker.map(Marker::new),
-            floor: metadata.floor.map(Offset::new),
-            takeover: metadata.takeover,
-            told: metadata.told.map_or(commit.position, |next| Position::at(Offset::new(next))),
-        })
-    }
-}
+use peal_proto::Settled;
 
 /// When to commit, and that one commit is in flight at a time.
 #[derive(Debug)]
@@ -123,21 +68,13 @@ impl Committer {
 
 #[cfg(test)]
 mod tests {
+    use peal_proto::{Offset, Position};
+
     use super::*;
 
     fn at(position: u64) -> Settled {
         let position = Position::at(Offset::new(position));
         Settled { position, told: position, ..Settled::default() }
-    }
-
-    #[test]
-    fn a_commit_reads_back_what_it_wrote() {
-        let settled = Settled { marker: Some(Marker::new(7)), floor: Some(Offset::new(3)), takeover: 2, ..at(12) };
-        assert_eq!(settled.to_commit().metadata, r#"{"marker":7,"floor":3,"takeover":2}"#);
-        assert_eq!(Settled::from_commit(&settled.to_commit()).unwrap(), settled);
-        assert_eq!(Settled::from_commit(&at(0).to_commit()).unwrap(), at(0));
-        let rewound = Settled { told: at(20).position, ..at(12) };
-        assert_eq!(Settled::from_commit(&rewound.to_commit()).unwrap(), rewound);
     }
 
     #[test]

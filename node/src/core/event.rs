@@ -4,10 +4,10 @@
 
 use bytes::Bytes;
 use peal_proto::frame::GapReason;
-use peal_proto::{CloseCode, CollapseKey, Cursor, EventId, Offline, Offset, Position, Receipt, Timestamp, UserId};
+use peal_proto::{
+    CloseCode, CollapseKey, Cursor, EventId, Offline, Offset, Position, Receipt, Settled, Timestamp, UserId,
+};
 use peal_store::inbox::{Entry, Marker, Page, PageRequest, Parked};
-
-use super::commit::Settled;
 
 /// A socket, by a number that is never given twice by one node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,14 +5,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use peal_proto::name::NODES_GROUP;
-use peal_proto::{Offline, Partition, Position, Receipt, Topic, UserId};
+use peal_proto::{Offline, Partition, Position, Receipt, Settled, Topic, UserId};
 use peal_store::StoreError;
 use peal_store::inbox::{Entry, Marker, PageRequest};
-use peal_store::log::Source;
+use peal_store::log::{Commit, Source};
 
 use super::Shard;
 use super::receipts::{entries, records, replaced, replayed};
-use crate::core::commit::Settled;
 use crate::core::{Input, Unavailable};
 
 /// A call on its way.
@@ -66,7 +65,7 @@ impl Shard {
 
     pub(super) fn commit(&self, settled: Settled, receipts: Vec<Receipt>, offline: Vec<Offline>) -> Call {
         let log = Arc::clone(&self.stores.log);
-        let commit = settled.to_commit();
+        let commit = Commit { position: settled.position, metadata: settled.metadata() };
         let write_down_and_commit = async move |partition| {
             if !offline.is_empty() {
                 log.append(Topic::Offline, entries(&*log, offline)).await?;

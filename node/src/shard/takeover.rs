@@ -1,13 +1,14 @@
 //! Taking a partition over: from what was committed, and from what the inbox still has of it.
 
+use peal_proto::Settled;
 use peal_store::StoreError;
+use peal_store::log::Commit;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::Shard;
 use super::calls::source;
 use crate::core::Core;
-use crate::core::commit::Settled;
 
 impl Shard {
     /// The core of the partition as it was left; tries until the stores answer. `None` when stopped before.
@@ -33,10 +34,12 @@ impl Shard {
     async fn try_take_over(&mut self) -> Result<Core, StoreError> {
         let committed = self.stores.log.committed(source(self.partition)).await?;
         let settled = match &committed {
-            Some(commit) => Settled::from_commit(commit).map_err(|error| StoreError::Damaged {
-                store: "log",
-                reason: format!("the commit of partition {} is not a node's: {error}", self.partition),
-            })?,
+            Some(Commit { position, metadata }) => {
+                Settled::of(*position, metadata).map_err(|error| StoreError::Damaged {
+                    store: "log",
+                    reason: format!("the commit of partition {} is not a node's: {error}", self.partition),
+                })?
+            }
             None => Settled::default(),
         };
         let found = self.stores.inbox.marker(self.partition).await?;

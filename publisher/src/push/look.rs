@@ -9,11 +9,10 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use peal_proto::name::NODES_GROUP;
 use peal_proto::shard::partition_of;
-use peal_proto::{Offline, Partition, Position, Timestamp, Topic};
-use peal_store::inbox::{Item, Marker, PageRequest};
+use peal_proto::{Offline, Partition, Position, Settled, Timestamp, Topic};
+use peal_store::inbox::{Item, PageRequest};
 use peal_store::log::{Commit, Source};
 use peal_store::{StoreError, Stores};
-use serde::Deserialize;
 
 /// What the inbox says of a notification.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,19 +95,7 @@ async fn parked(
     Ok(pages.into_iter().zip(entries).map(value).collect())
 }
 
-/// How far a partition of the notifications is settled, and the inbox's marker then.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Settled {
-    position: Position,
-    marker: Option<Marker>,
-}
-
-/// Of a node's words in its commit, what is of interest here.
-#[derive(Deserialize)]
-struct Words {
-    marker: Option<u64>,
-}
-
+/// How far a partition of the notifications is settled.
 async fn commit(stores: &Stores, partition: Partition) -> Result<Option<Settled>, StoreError> {
     let source = Source { group: NODES_GROUP, topic: Topic::Notifications, partition };
     let Some(Commit { position, metadata }) = stores.log.committed(source).await? else { return Ok(None) };
@@ -116,6 +103,5 @@ async fn commit(stores: &Stores, partition: Partition) -> Result<Option<Settled>
         store: "log",
         reason: format!("the commit of the nodes on partition {partition} can't be read: {error}"),
     };
-    let Words { marker } = serde_json::from_str(&metadata).map_err(damaged)?;
-    Ok(Some(Settled { position, marker: marker.map(Marker::new) }))
+    Settled::of(position, &metadata).map(Some).map_err(damaged)
 }
