@@ -83,8 +83,8 @@ pub async fn show(show: &ShowEvent) -> Result<(), Failure> {
 }
 
 fn sentence(account: &Account) -> String {
-    let Account { status, delivered, parked, expired, replaced, failed } = account;
-    let Status { event, state, kind, audience, at, members, published, duplicates } = status;
+    let Account { status, delivered, parked, expired, replaced } = account;
+    let Status { event, state, kind, audience, at, members, published, failed, duplicates } = status;
     let to = |members: u64| if members == 1 { "1 member".to_owned() } else { format!("{members} members") };
     let fates = [
         (delivered, "delivered"),

@@ -114,8 +114,8 @@ impl Accounts {
 
 fn sum(status: peal_store::status::Status, parts: &[Part], now: Timestamp) -> Account {
     let Tally { delivered, parked, expired, replaced } = parts.iter().map(|part| part.tally(now)).sum();
-    let mut account = Account { status, delivered, parked, expired, replaced, failed: 0 };
-    let settled = delivered + parked + expired + replaced;
+    let mut account = Account { status, delivered, parked, expired, replaced };
+    let settled = delivered + parked + expired + replaced + account.status.failed;
     if account.status.state == State::Published && settled >= account.status.published {
         account.status.state = State::Settled;
     }

@@ -3,10 +3,11 @@
 //! One worker a partition of the events log, each on its own task; the publishers [share](crate::share) the partitions.
 //! [`machine`] is what happens, [`worker`] does it with the stores; [`agenda`] is what waits, [`work`] one event on its way,
 //! [`mod@slice`] what is written at once, [`checkpoint`] how it goes on after a crash, [`letter`] what becomes of a record that
-//! is no event.
+//! is no event, [`invalid`] of a member that is no user.
 
 mod agenda;
 mod claims;
+mod invalid;
 mod letter;
 mod work;
 

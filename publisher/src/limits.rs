@@ -96,6 +96,13 @@ pub const LARGE_EVENTS_MAX: usize = 4;
 /// waits. Each has up to 17 bytes in the checkpoint.
 pub const HELD_EVENTS_MAX: usize = 28;
 
+/// Dead letters that an event has for members that are no users; the last says how many more there are. More would not help who
+/// looks into the set, and each post to its community writes them again.
+pub const MEMBER_LETTERS_MAX: usize = 100;
+
+/// Bytes of such a member that its letter holds: a hundred of them are a tenth of a slice.
+pub const MEMBER_LETTER_BYTES_MAX: usize = 1024;
+
 /// How soon it is looked again whether members that were lost were put back: a fraction of the minute that their owner has, and
 /// of 12 partitions with [`HELD_EVENTS_MAX`] such events each some hundred looks a second.
 pub const MISSING_RETRY: Duration = Duration::from_secs(2);

@@ -7,25 +7,25 @@ use peal_store::status::{State, Status};
 
 /// In the events log.
 pub(crate) fn accepted(event: &Event) -> Status {
-    status(event, State::Accepted, 0, 0)
+    status(event, State::Accepted, 0, 0, 0)
 }
 
 /// `published` of `members` are told.
 pub(crate) fn expanding(event: &Event, members: u64, published: u64) -> Status {
-    status(event, State::Expanding, members, published)
+    status(event, State::Expanding, members, published, 0)
 }
 
-/// All `members` are told.
-pub(crate) fn published(event: &Event, members: u64) -> Status {
-    status(event, State::Published, members, members)
+/// All `members` are told, but for so many of them that `failed`: they have dead letters.
+pub(crate) fn published(event: &Event, members: u64, failed: u64) -> Status {
+    status(event, State::Published, members, members, failed)
 }
 
 /// A dead letter, after `published` members were told.
 pub(crate) fn failed(event: &Event, published: u64) -> Status {
-    status(event, State::Failed, published, published)
+    status(event, State::Failed, published, published, 0)
 }
 
-fn status(event: &Event, state: State, members: u64, published: u64) -> Status {
+fn status(event: &Event, state: State, members: u64, published: u64, failed: u64) -> Status {
     Status {
         event: event.event.clone(),
         state,
@@ -34,6 +34,7 @@ fn status(event: &Event, state: State, members: u64, published: u64) -> Status {
         at: event.at,
         members,
         published,
+        failed,
         duplicates: 0, // the store counts them
     }
 }

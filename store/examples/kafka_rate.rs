@@ -103,7 +103,7 @@ async fn calls(log: &Arc<dyn Log>) -> Outcome<()> {
     timed("first append", log.append(Topic::Events, vec![record(0)])).await?;
     timed("first commit", log.commit(source, commit())).await?;
     let mut writer = timed("open a writer", log.writer("w")).await?;
-    timed("first slice", writer.write(Topic::DeadLetters, vec![record(0)], source, commit())).await?;
+    timed("first slice", writer.write(vec![(Topic::DeadLetters, vec![record(0)])], source, commit())).await?;
     timed("committed behind it", log.committed(source)).await?;
     let mut took = [const { Vec::new() }; 5];
     for _ in 0..CALLS {
@@ -114,11 +114,11 @@ async fn calls(log: &Arc<dyn Log>) -> Outcome<()> {
         log.commit(source, commit()).await?;
         took[1].push(began.elapsed());
         let began = Instant::now();
-        writer.write(Topic::DeadLetters, (0..200).map(record).collect(), source, commit()).await?;
+        writer.write(vec![(Topic::DeadLetters, (0..200).map(record).collect())], source, commit()).await?;
         took[2].push(began.elapsed());
         let began = Instant::now();
         let narrow = (0..200).map(|number| record(number * PARTITIONS)).collect();
-        writer.write(Topic::DeadLetters, narrow, source, commit()).await?;
+        writer.write(vec![(Topic::DeadLetters, narrow)], source, commit()).await?;
         took[3].push(began.elapsed());
         let began = Instant::now();
         log.end(Topic::Events, Partition::new(0)).await?;

@@ -27,6 +27,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use peal_proto::CommunityId;
 
 use crate::Stores;
 use crate::inbox::Retention;
@@ -48,6 +49,11 @@ pub trait System: Send {
 
     /// Closes the stores and opens them again; handles from before are of no use.
     async fn reopen(&mut self);
+
+    /// Adds a member as another program does that fills the sets; only for [`foreign_members`].
+    async fn put_member(&mut self, community: CommunityId, member: &str) {
+        panic!("{member} can't be put into {community}");
+    }
 }
 
 /// Makes stores to test.
@@ -92,6 +98,12 @@ pub fn inbox() -> Vec<Case> {
 #[must_use]
 pub fn members() -> Vec<Case> {
     members::CASES.to_vec()
+}
+
+/// What [`Members`](crate::Members) promise whose sets another program fills, with whatever it likes.
+#[must_use]
+pub fn foreign_members() -> Vec<Case> {
+    members::FOREIGN_CASES.to_vec()
 }
 
 /// What [`Members`](crate::Members) promise that follow a table.

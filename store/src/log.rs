@@ -175,12 +175,11 @@ pub trait Log: Send + Sync + 'static {
 /// Writes slices of records together with the commit they follow from: both are there, or neither.
 #[async_trait]
 pub trait Writer: Send + 'static {
-    /// Writes one slice, durable when answered. After [`StoreError::Unavailable`] it is not known whether the slice is
-    /// there: read the commit of `source` before going on. Empty `records` write the commit alone.
+    /// Writes one slice, records by topic, durable when answered. After [`StoreError::Unavailable`] it is not known whether the
+    /// slice is there: read the commit of `source` before going on. Without records the commit is written alone.
     async fn write(
         &mut self,
-        topic: Topic,
-        records: Vec<NewRecord>,
+        records: Vec<(Topic, Vec<NewRecord>)>,
         source: Source,
         commit: Commit,
     ) -> Result<(), StoreError>;

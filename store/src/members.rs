@@ -10,7 +10,10 @@ pub(crate) mod redis;
 pub(crate) mod simulated;
 pub mod step;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
+use bytes::Bytes;
 use peal_proto::{CommunityId, Partition, Timestamp, UserId};
 
 pub use self::step::{Followed, STEP_USERS_MAX, SetChange, Step, Stepped};
@@ -35,15 +38,26 @@ impl ScanCursor {
 }
 
 /// Part of a community's members.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MembersPage {
     /// In no order; a member may come twice in one scan (as with Redis' SSCAN).
     pub users: Vec<UserId>,
+    /// Who is a member and no user, in the same way; only where others fill the sets.
+    pub invalid: Vec<InvalidMember>,
     /// Where to go on; `None` at the end.
     pub next: Option<ScanCursor>,
     /// Of a community without members in a store that once lost everything: since when it is known that it has none. What
     /// happened before may have had members to be told, who were lost and not put back.
     pub none_since: Option<Timestamp>,
+}
+
+/// What stands in a set and is no user id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidMember {
+    /// As it stands there.
+    pub member: Bytes,
+    /// The name of the set, for who is to take it out.
+    pub set: Arc<str>,
 }
 
 /// The most users in one page, one `add` or one `remove`.

@@ -10,7 +10,8 @@ mod gate;
 use std::sync::Arc;
 use std::time::Duration;
 
-use peal_proto::{Partition, Position, Timestamp, Topic};
+use bytes::Bytes;
+use peal_proto::{CommunityId, Partition, Position, Timestamp, Topic};
 
 pub use gate::Outage;
 pub(crate) use gate::{Fate, Handle};
@@ -148,6 +149,11 @@ impl Simulation {
     /// Members that were lost and not put back until `at` are waited for no longer.
     pub fn give_members_up(&self, at: Timestamp) {
         self.members.with(|members| members.give_up(at));
+    }
+
+    /// Another program adds a member that is no user.
+    pub fn put_member(&self, community: CommunityId, member: &[u8]) {
+        self.members.with(|members| members.put(community, Bytes::copy_from_slice(member)));
     }
 
     /// No event has a status or a claim any more.

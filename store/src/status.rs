@@ -57,8 +57,11 @@ pub struct Status {
     pub at: Timestamp,
     /// How many are told; known once expanding.
     pub members: u64,
-    /// How many of their notifications are in the log.
+    /// For how many of them a notification, or a dead letter, is in the log.
     pub published: u64,
+    /// How many of them are dead letters, as members that are no users.
+    #[serde(default)]
+    pub failed: u64,
     /// How many copies of it were posted again and not told again.
     pub duplicates: u64,
 }
@@ -79,8 +82,6 @@ pub struct Account {
     /// How many went from an inbox because a newer one of their collapse key took their place.
     #[serde(default)]
     pub replaced: u64,
-    /// How many could not be processed.
-    pub failed: u64,
 }
 
 /// A part of an event's account.

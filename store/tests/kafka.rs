@@ -201,7 +201,7 @@ async fn a_broker_that_wants_a_password_is_given_one_by_every_client_of_the_log(
     let source = Source { group: FANOUT_GROUP, topic: Topic::Events, partition: Partition::new(0) };
     let commit = Commit { position: Position::at(Offset::new(1)), metadata: "told".to_owned() };
     let mut writer = log.writer("w").await.unwrap();
-    writer.write(Topic::Notifications, vec![record("told")], source, commit.clone()).await.unwrap();
+    writer.write(vec![(Topic::Notifications, vec![record("told")])], source, commit.clone()).await.unwrap();
     let mut reader = log.reader(Topic::Notifications, Partition::new(0), Position::START).await.unwrap();
     assert_eq!(&reader.next().await.unwrap()[0].value[..], b"told");
     log.commit(source, commit.clone()).await.unwrap();
@@ -281,12 +281,14 @@ async fn a_slice_that_fails_half_way_is_rolled_back_without_a_wait() {
     let commit = |next| Commit { position: Position::at(Offset::new(next)), metadata: String::new() };
     let mut records: Vec<_> = (0..1_000).map(|number| record(&number.to_string())).collect();
     records.push(record(&"x".repeat(2_000_000))); // beyond message.max.bytes
-    let failing =
-        tokio::time::timeout(Duration::from_secs(10), writer.write(Topic::Notifications, records, source, commit(1)));
+    let failing = tokio::time::timeout(
+        Duration::from_secs(10),
+        writer.write(vec![(Topic::Notifications, records)], source, commit(1)),
+    );
     let refused = failing.await.expect("rolling back waits for nobody");
     assert!(matches!(refused, Err(StoreError::Unavailable { .. })), "{refused:?}");
     assert_eq!(log.committed(source).await.unwrap(), None);
-    writer.write(Topic::Notifications, vec![record("whole")], source, commit(2)).await.unwrap();
+    writer.write(vec![(Topic::Notifications, vec![record("whole")])], source, commit(2)).await.unwrap();
     let mut reader = log.reader(Topic::Notifications, Partition::new(0), Position::START).await.unwrap();
     assert_eq!(&reader.next().await.unwrap()[0].value[..], b"whole");
     delete(&settings).await;
@@ -312,7 +314,7 @@ async fn a_reader_sees_nothing_of_a_slice_that_was_not_committed() {
     let mut writer = log.writer("w").await.unwrap();
     let source = Source { group: FANOUT_GROUP, topic: Topic::Events, partition: Partition::new(0) };
     let commit = Commit { position: Position::at(Offset::new(1)), metadata: "user 1".to_owned() };
-    writer.write(Topic::Notifications, vec![record("whole")], source, commit.clone()).await.unwrap();
+    writer.write(vec![(Topic::Notifications, vec![record("whole")])], source, commit.clone()).await.unwrap();
     let mut reader = log.reader(Topic::Notifications, Partition::new(0), Position::START).await.unwrap();
     let read = reader.next().await.unwrap();
     assert_eq!(read.iter().map(|record| &record.value[..]).collect::<Vec<_>>(), [b"whole"]);

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use peal_proto::{Offset, Partition, Position, Topic, UserId};
+use peal_proto::{CommunityId, Offset, Partition, Position, Topic, UserId};
 use peal_store::conformance::{self, Factory, PARTITIONS, RETENTION, Subject, System};
 use peal_store::inbox::{Entry, Marker, PageRequest, Parked, Retention};
 use peal_store::log::{Commit, Headers, NewRecord, Source};
@@ -20,6 +20,10 @@ impl System for Simulated {
     }
 
     async fn reopen(&mut self) {}
+
+    async fn put_member(&mut self, community: CommunityId, member: &str) {
+        self.0.put_member(community, member.as_bytes());
+    }
 }
 
 /// Every call takes a while, so that calls overlap.
@@ -53,6 +57,7 @@ async fn members_statuses_subscriptions_shards_and_leases_keep_their_promises() 
     let cases = || {
         [
             conformance::members(),
+            conformance::foreign_members(),
             conformance::following(),
             conformance::statuses(),
             conformance::subscriptions(),
@@ -169,7 +174,7 @@ async fn the_same_seed_gives_the_same_schedule() {
         let simulation = Simulation::new(seed, PARTITIONS, RETENTION);
         simulation.lose_answers(Store::Members, 50);
         let members = simulation.stores().members;
-        let community = peal_proto::CommunityId::new(1).unwrap();
+        let community = CommunityId::new(1).unwrap();
         let mut answered = Vec::new();
         for _ in 0..64 {
             answered.push(members.count(community).await.is_ok());

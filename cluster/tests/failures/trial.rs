@@ -179,6 +179,14 @@ impl Trial {
         }
     }
 
+    /// Somebody puts members into a community's set that are no users.
+    pub(crate) fn spoil(&self, community: CommunityId, members: &[String]) {
+        let key = members_key(community);
+        let words: Vec<_> = ["SADD", &key].into_iter().chain(members.iter().map(String::as_str)).collect();
+        assert_eq!(self.redis.says(&words), members.len().to_string());
+        self.oracle.invalid(community, members.len() as u64);
+    }
+
     async fn add(&self, community: CommunityId, members: &[UserId]) {
         for some in members.chunks(MEMBERS_A_REQUEST) {
             let change = Change { add: some.to_vec(), ..Change::default() };

@@ -37,7 +37,8 @@ pub(crate) async fn hold(api: &Api, oracle: &Oracle, sockets: &[Socket]) -> Stri
     seen.retain(|event, _| oracle.has_account(event));
     let step = seen.len().div_ceil(EVENTS_MAX).max(1);
     let sample: Vec<_> = seen.into_iter().step_by(step).collect();
-    let accounts = stream::iter(&sample).map(async |(event, seen)| account(api, event, seen.len() as u64).await);
+    let accounts =
+        stream::iter(&sample).map(async |(event, seen)| account(api, oracle, event, seen.len() as u64).await);
     let accounts: Vec<_> = accounts.buffer_unordered(AT_ONCE).collect().await;
     let sum = |of: fn(&Account) -> u64| accounts.iter().map(of).sum::<u64>();
     let (delivered, parked) = (sum(|account| account.delivered), sum(|account| account.parked));
@@ -47,7 +48,7 @@ pub(crate) async fn hold(api: &Api, oracle: &Oracle, sockets: &[Socket]) -> Stri
 }
 
 /// The account of an event that so many users have seen, once it is settled.
-async fn account(api: &Api, event: &EventId, seen: u64) -> Account {
+async fn account(api: &Api, oracle: &Oracle, event: &EventId, seen: u64) -> Account {
     let mut last = None;
     let settled = async {
         loop {
@@ -63,10 +64,11 @@ async fn account(api: &Api, event: &EventId, seen: u64) -> Account {
     let Ok(account) = timeout(SETTLED_TIMEOUT, settled).await else {
         panic!("{event}, seen by {seen}, is not settled: {last:?}")
     };
-    let Account { status, delivered, parked, expired, replaced, failed } = &account;
-    let (members, fates) = (status.members, [delivered + parked, *expired, *replaced, *failed]);
+    let Account { status, delivered, parked, expired, replaced } = &account;
+    let (members, failed, fates) = (status.members, oracle.failed(event), [delivered + parked, *expired, *replaced]);
     // Some members of a large community never come: for them it is parked.
-    let adds_up = status.published == members && fates == [members, 0, 0, 0] && seen <= members;
+    let users = members - failed;
+    let adds_up = status.published == members && status.failed == failed && fates == [users, 0, 0] && seen <= users;
     assert!(adds_up && *delivered <= seen, "{event} was seen by {seen}, and its account is {account:?}");
     account
 }

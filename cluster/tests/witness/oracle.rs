@@ -70,6 +70,8 @@ struct Answered {
     unordered: BTreeSet<CommunityId>,
     /// Whose events are written to the notification log, past the publisher.
     by_hand: BTreeSet<CommunityId>,
+    /// How many members of a community are no users.
+    invalid: BTreeMap<CommunityId, u64>,
 }
 
 impl Oracle {
@@ -94,6 +96,17 @@ impl Oracle {
     /// The events of this community are written to the notification log: no publisher accepts them.
     pub(crate) fn by_hand(&self, community: CommunityId) {
         self.lock().by_hand.insert(community);
+    }
+
+    /// So many members of this community are no users.
+    pub(crate) fn invalid(&self, community: CommunityId, members: u64) {
+        self.lock().invalid.insert(community, members);
+    }
+
+    /// How many members of an event's community are no users.
+    pub(crate) fn failed(&self, event: &EventId) -> u64 {
+        let Answered { places, invalid, .. } = &*self.lock();
+        places.get(event).and_then(|(community, _)| invalid.get(community)).copied().unwrap_or_default()
     }
 
     /// Whether an event came through a publisher, so that there is an account of it.

@@ -4,6 +4,8 @@
 //! position of the commit is the first of them. The metadata names them, and the events that the slice was the last of:
 //! their statuses are said after the commit, so whoever takes over says them again.
 
+use std::collections::HashMap;
+
 use peal_proto::{Offset, Position, UserId};
 use peal_store::StoreError;
 use peal_store::log::Commit;
@@ -36,11 +38,13 @@ pub(crate) struct Part {
     pub(crate) published: u64,
 }
 
-/// An event with all its members told.
+/// An event with all its members told, but for those that are no users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Done {
     pub(crate) offset: Offset,
     pub(crate) members: u64,
+    /// So many of them are no users.
+    pub(crate) failed: u64,
 }
 
 /// The metadata of a commit.
@@ -53,6 +57,9 @@ struct Metadata {
     /// By how much its offset is above that of the one before, members, and so on: hundreds must fit.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     done: Vec<i64>,
+    /// Of those, the offset of each that has members who are no users, and how many they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    failed: Vec<(Offset, u64)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -85,8 +92,11 @@ fn numbers(before: Option<Offset>, done: &Done) -> [i64; 2] {
 
 /// Bytes that an event takes among those done with, behind another.
 pub(super) fn bytes_of(before: Option<Offset>, done: &Done) -> usize {
-    let digits = |number: i64| number.unsigned_abs().checked_ilog10().unwrap_or_default() as usize + 1;
-    numbers(before, done).into_iter().map(|number| digits(number) + usize::from(number < 0) + 1).sum()
+    let digits = |number: u64| number.checked_ilog10().unwrap_or_default() as usize + 1;
+    let numbers = numbers(before, done).into_iter();
+    let pair: usize = numbers.map(|number| digits(number.unsigned_abs()) + usize::from(number < 0) + 1).sum();
+    let brackets = "[,],".len();
+    pair + if done.failed > 0 { digits(done.offset.get()) + digits(done.failed) + brackets } else { 0 }
 }
 
 impl Checkpoint {
@@ -100,14 +110,16 @@ impl Checkpoint {
             store: "log",
             reason: format!("the fan-out's checkpoint {metadata:?} can't be read: {error}"),
         };
-        let Metadata { reach, open, done: written } =
+        let Metadata { reach, open, done: written, failed } =
             serde_json::from_str(&metadata).map_err(|error| damaged(&error))?;
+        let failed: HashMap<_, _> = failed.into_iter().collect();
         let mut done = Vec::with_capacity(written.len() / 2);
         let mut offset = 0_i64;
         for pair in written.chunks(2) {
             let &[above, members] = pair else { return Err(damaged(&"a number of members is missing")) };
             offset = offset.saturating_add(above);
-            done.push(Done { offset: Offset::new(offset.cast_unsigned()), members: members.cast_unsigned() });
+            let (offset, members) = (Offset::new(offset.cast_unsigned()), members.cast_unsigned());
+            done.push(Done { offset, members, failed: failed.get(&offset).copied().unwrap_or_default() });
         }
         Ok(Self { reach, open: open.into_iter().map(Open::from).collect(), done })
     }
@@ -118,7 +130,9 @@ impl Checkpoint {
         for event in &self.done {
             done.extend(numbers(before.replace(event.offset), event));
         }
-        let metadata = Metadata { reach: self.reach, open: self.open.iter().map(WrittenOpen::from).collect(), done };
+        let failed = self.done.iter().filter(|done| done.failed > 0).map(|done| (done.offset, done.failed)).collect();
+        let open = self.open.iter().map(WrittenOpen::from).collect();
+        let metadata = Metadata { reach: self.reach, open, done, failed };
         // Numbers can't fail to be written.
         Commit { position: self.position(), metadata: serde_json::to_string(&metadata).unwrap_or_default() }
     }
@@ -134,9 +148,9 @@ impl Checkpoint {
         done.map_or(self.position(), |done| done.min(self.position()))
     }
 
-    /// How many members the event at this offset had, if it is one of those done.
-    pub(crate) fn members_of(&self, offset: Offset) -> Option<u64> {
-        self.done.iter().find(|done| done.offset == offset).map(|done| done.members)
+    /// What is known of the event at this offset, if it is one of those done.
+    pub(crate) fn done_at(&self, offset: Offset) -> Option<Done> {
+        self.done.iter().find(|done| done.offset == offset).copied()
     }
 }
 
@@ -149,18 +163,22 @@ mod tests {
     use crate::limits::{HELD_EVENTS_MAX, LARGE_EVENTS_MAX, SLICE_DONE_BYTES_MAX};
 
     fn done(offset: u64, members: u64) -> Done {
-        Done { offset: Offset::new(offset), members }
+        Done { offset: Offset::new(offset), members, failed: 0 }
+    }
+
+    fn failed(offset: u64, members: u64, failed: u64) -> Done {
+        Done { failed, ..done(offset, members) }
     }
 
     #[test]
     fn a_checkpoint_reads_back_what_it_wrote() {
         let part = Some(Part { last: UserId::new(42).unwrap(), published: 3 });
         let open = vec![Open { offset: Offset::new(9), part }, Open { offset: Offset::new(12), part: None }];
-        let done = vec![done(14, 2), done(6, 0), done(15, 1)];
+        let done = vec![done(14, 2), done(6, 0), failed(15, 3, 2)];
         let checkpoint = Checkpoint { reach: Position::at(Offset::new(16)), open, done };
         let commit = checkpoint.commit();
         assert_eq!(commit.position, Position::at(Offset::new(9)));
-        assert_eq!(commit.metadata, r#"{"reach":16,"open":[[9,42,3],12],"done":[14,2,-8,0,9,1]}"#);
+        assert_eq!(commit.metadata, r#"{"reach":16,"open":[[9,42,3],12],"done":[14,2,-8,0,9,3],"failed":[[15,2]]}"#);
         assert_eq!(Checkpoint::of(Some(commit)).unwrap(), checkpoint);
         assert_eq!(checkpoint.read_from(), Position::at(Offset::new(6)));
     }
@@ -173,7 +191,8 @@ mod tests {
         open.extend(vec![Open { offset: largest, part: None }; HELD_EVENTS_MAX]);
         let mut written = Vec::new();
         let (mut bytes, mut before) = (0, None);
-        for event in [done(INTEGER_MAX, INTEGER_MAX), done(0, INTEGER_MAX)].into_iter().cycle() {
+        let most = INTEGER_MAX;
+        for event in [failed(most, most, most), failed(0, most, most)].into_iter().cycle() {
             if bytes >= SLICE_DONE_BYTES_MAX {
                 break;
             }
@@ -187,11 +206,17 @@ mod tests {
     #[test]
     fn the_bytes_of_what_is_done_are_counted_as_they_are_written() {
         let events = [done(7, 0), done(8, 1), done(3, 99), done(1_000, 10), done(1_001, 9)];
+        is_counted(&events, &[r#","done":[]"#]);
+        is_counted(&[failed(7, 10, 10), done(8, 1), failed(3, 99, 1)], &[r#","done":[]"#, r#","failed":[]"#]);
+    }
+
+    fn is_counted(events: &[Done], lists: &[&str]) {
         let mut before = None;
         let counted: usize = events.iter().map(|event| bytes_of(before.replace(event.offset), event)).sum();
         let with = Checkpoint { done: events.to_vec(), ..Checkpoint::default() }.commit().metadata.len();
         let without = Checkpoint::default().commit().metadata.len();
-        assert_eq!(with - without, r#","done":[]"#.len() + counted - 1);
+        let commas = lists.len(); // the first in a list has none
+        assert_eq!(with - without, lists.concat().len() + counted - commas);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use peal_store::members::{MembersPage, ScanCursor};
 use peal_store::status::{Claim, Origin, Status};
 
 use super::agenda::{Agenda, Busy, Entry, Why};
-use super::checkpoint::{Checkpoint, Open};
+use super::checkpoint::{Checkpoint, Done, Open};
 use super::claims::Claims;
 use super::letter::{self, Letter};
 use super::slice::{Sealed, Slice};
@@ -43,8 +43,8 @@ pub(crate) enum Effect {
     Scan { community: CommunityId, from: Option<ScanCursor> },
     /// Make a member: [`Machine::handle_joined`].
     Join { community: CommunityId, user: UserId },
-    /// Write a slice with its commit: [`Machine::handle_written`].
-    Write { records: Vec<NewRecord>, commit: Commit },
+    /// Write a slice of notifications and dead letters with its commit: [`Machine::handle_written`].
+    Write { records: Vec<NewRecord>, letters: Vec<NewRecord>, commit: Commit },
     /// Say how far events are, all true by now: [`Machine::handle_reported`].
     Report {
         statuses: Vec<Status>,
@@ -110,7 +110,7 @@ enum State {
     Claiming(Claims),
     Scanning(Reading),
     Joining { reading: Reading, user: UserId },
-    Sealed { records: Vec<NewRecord>, commit: Commit, statuses: Vec<Status> },
+    Sealed { slice: Sealed, commit: Commit },
     Writing { statuses: Vec<Status> },
     Reporting { statuses: Vec<Status>, again: bool },
     Burying(Letter),
@@ -167,9 +167,11 @@ impl Machine {
 
     /// A slice is handed out once. Asked again, nothing is known but what the commit says.
     fn hand_out(&mut self) -> Effect {
-        let State::Sealed { records, commit, statuses } = self.take() else { return Effect::Open };
+        let State::Sealed { slice: Sealed { records, letters, statuses, .. }, commit } = self.take() else {
+            return Effect::Open;
+        };
         self.state = State::Writing { statuses };
-        Effect::Write { records, commit }
+        Effect::Write { records, letters, commit }
     }
 
     /// This machine is the only writer, and this is the commit.
@@ -207,7 +209,7 @@ impl Machine {
         let State::Reading { .. } = self.take() else { return };
         self.state = if self.is_resuming() || self.read_to == self.resumed.read_from() {
             // As it was found: what it names was not looked at.
-            State::Sealed { records: Vec::new(), commit: self.resumed.commit(), statuses: Vec::new() }
+            State::Sealed { slice: Sealed::default(), commit: self.resumed.commit() }
         } else {
             self.seal()
         };
@@ -293,8 +295,8 @@ impl Machine {
         let offset = record.offset;
         let found = self.agenda.found(offset);
         if self.resumed.reach.covers(offset) && found.is_none() {
-            let members = self.resumed.members_of(offset)?;
-            self.again.push(status::published(&letter::open(record).ok()?, members));
+            let Done { members, failed, .. } = self.resumed.done_at(offset)?;
+            self.again.push(status::published(&letter::open(record).ok()?, members, failed));
             return None;
         }
         Some(match letter::open(record) {
@@ -431,7 +433,7 @@ impl Machine {
         let told = expansion.fill(&mut self.slice, self.limits.turn());
         self.round.of_new = self.round.of_new.saturating_sub(told.max(1));
         if expansion.is_done() {
-            self.slice.finish(expansion.done(), expansion.status());
+            self.slice.finish(expansion.done(), expansion.status(), expansion.letters(self.partition));
         } else {
             self.active.push_back(Active::Telling(Box::new(expansion)));
         }
@@ -446,11 +448,11 @@ impl Machine {
 
     /// Takes the slice, to be written.
     fn seal(&mut self) -> State {
-        let Sealed { records, done, mut statuses } = self.slice.seal(self.partitions);
-        statuses.extend(self.active.iter().filter_map(Active::status));
+        let mut slice = self.slice.seal(self.partitions);
+        slice.statuses.extend(self.active.iter().filter_map(Active::status));
         let (reach, open) = self.progress();
         self.committed = (reach, open.clone());
-        let commit = Checkpoint { reach, open, done }.commit();
-        State::Sealed { records, commit, statuses }
+        let commit = Checkpoint { reach, open, done: std::mem::take(&mut slice.done) }.commit();
+        State::Sealed { slice, commit }
     }
 }

@@ -20,6 +20,9 @@ pub(super) struct Slice {
     bytes: Vec<u8>,
     /// For whom, where in the bytes it ends, and when it is no longer worth delivering.
     ends: Vec<(UserId, usize, Option<Timestamp>)>,
+    /// Of members that are no users.
+    letters: Vec<NewRecord>,
+    letters_bytes: usize,
     done: Vec<(Done, Status)>,
     /// What they take in the checkpoint.
     done_bytes: usize,
@@ -27,7 +30,15 @@ pub(super) struct Slice {
 
 impl Slice {
     pub(super) fn new(limits: FanoutLimits) -> Self {
-        Self { limits, bytes: Vec::new(), ends: Vec::new(), done: Vec::new(), done_bytes: 0 }
+        Self {
+            limits,
+            bytes: Vec::new(),
+            ends: Vec::new(),
+            letters: Vec::new(),
+            letters_bytes: 0,
+            done: Vec::new(),
+            done_bytes: 0,
+        }
     }
 
     pub(super) fn push(&mut self, user: UserId, template: &Template) {
@@ -35,8 +46,10 @@ impl Slice {
         self.ends.push((user, self.bytes.len(), template.expires()));
     }
 
-    /// The slice is the last of this event.
-    pub(super) fn finish(&mut self, done: Done, status: Status) {
+    /// The slice is the last of this event, and has its dead letters.
+    pub(super) fn finish(&mut self, done: Done, status: Status, letters: Vec<NewRecord>) {
+        self.letters_bytes += letters.iter().map(|letter| letter.value.len()).sum::<usize>();
+        self.letters.extend(letters);
         let before = self.done.last().map(|(before, _)| before.offset);
         self.done_bytes += checkpoint::bytes_of(before, &done);
         self.done.push((done, status));
@@ -52,16 +65,16 @@ impl Slice {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        let Self { limits, bytes, ends, done, done_bytes } = self;
-        ends.len() >= limits.notifications_max
-            || bytes.len() >= limits.bytes_max
+        let Self { limits, bytes, ends, letters, letters_bytes, done, done_bytes } = self;
+        ends.len() + letters.len() >= limits.notifications_max
+            || bytes.len() + letters_bytes >= limits.bytes_max
             || done.len() >= limits.events_max
             || *done_bytes >= SLICE_DONE_BYTES_MAX
     }
 
     /// The slice to write, its events done, and what to say of them then. Leaves an empty one, which takes no memory.
     pub(super) fn seal(&mut self, partitions: u32) -> Sealed {
-        let Self { bytes, ends, done, .. } = std::mem::replace(self, Self::new(self.limits));
+        let Self { bytes, ends, letters, done, .. } = std::mem::replace(self, Self::new(self.limits));
         let bytes = Bytes::from(bytes);
         let mut start = 0;
         let mut records = Vec::with_capacity(ends.len());
@@ -75,13 +88,15 @@ impl Slice {
             start = end;
         }
         let (done, statuses) = done.into_iter().unzip();
-        Sealed { records, done, statuses }
+        Sealed { records, letters, done, statuses }
     }
 }
 
 /// A slice as it is written.
+#[derive(Default)]
 pub(super) struct Sealed {
     pub(super) records: Vec<NewRecord>,
+    pub(super) letters: Vec<NewRecord>,
     pub(super) done: Vec<Done>,
     pub(super) statuses: Vec<Status>,
 }

@@ -1,11 +1,12 @@
 //! One event on its way to its members: who is still to be told, and how far it is.
 
-use peal_proto::{CommunityId, Event, EventId, Offset, Template, UserId};
-use peal_store::log::Record;
+use peal_proto::{CommunityId, Event, EventId, Offset, Partition, Template, UserId};
+use peal_store::log::{NewRecord, Record};
 use peal_store::members::{MembersPage, ScanCursor};
 use peal_store::status::Status;
 
 use super::checkpoint::{Done, Open, Part};
+use super::invalid::Invalid;
 use super::slice::Slice;
 use crate::members::{Call, Roll};
 use crate::status;
@@ -53,11 +54,12 @@ pub(super) struct Reading {
     pub(super) community: CommunityId,
     pub(super) from: Option<ScanCursor>,
     roll: Roll,
+    invalid: Invalid,
 }
 
 impl Reading {
     pub(super) fn new(work: Box<Work>, community: CommunityId) -> Self {
-        Self { work, community, from: None, roll: Roll::default() }
+        Self { work, community, from: None, roll: Roll::default(), invalid: Invalid::default() }
     }
 
     /// Whether nobody is left whom it can be told to, of those who were members when it happened.
@@ -68,6 +70,7 @@ impl Reading {
     /// Whether there are more pages.
     pub(super) fn add(&mut self, page: &MembersPage) -> bool {
         self.roll.add(&page.users);
+        self.invalid.add(&page.invalid);
         self.from = page.next;
         page.next.is_some()
     }
@@ -83,7 +86,7 @@ impl Reading {
     }
 
     pub(super) fn expand(self) -> Expansion {
-        Expansion::of(self.work, self.roll)
+        Expansion::of(self.work, self.roll, self.invalid)
     }
 
     /// Forgets the members, to read them again later.
@@ -97,6 +100,9 @@ pub(super) struct Expansion {
     work: Box<Work>,
     template: Template,
     call: Call,
+    invalid: Invalid,
+    /// How many of those there are.
+    failed: u64,
 }
 
 impl Expansion {
@@ -104,19 +110,19 @@ impl Expansion {
     pub(super) fn to(work: Box<Work>, user: UserId) -> Self {
         let mut roll = Roll::default();
         roll.add(&[user]);
-        Self::of(work, roll)
+        Self::of(work, roll, Invalid::default())
     }
 
     /// Everybody on the roll is told but who was told already, and a joiner who does not want it.
-    fn of(work: Box<Work>, mut roll: Roll) -> Self {
+    fn of(work: Box<Work>, mut roll: Roll, mut invalid: Invalid) -> Self {
         if let Some(join) = work.event.join.filter(|join| !join.notify_self) {
             roll.leave_out(join.user);
         }
         if let Some(part) = work.part {
             roll.leave_out_up_to(part.last);
         }
-        let template = Template::of(&work.event);
-        Self { work, template, call: roll.call() }
+        let (template, failed) = (Template::of(&work.event), invalid.count());
+        Self { work, template, call: roll.call(), invalid, failed }
     }
 
     /// Tells so many members, or until the slice is full or all are told; how many it were.
@@ -137,16 +143,21 @@ impl Expansion {
     }
 
     pub(super) fn done(&self) -> Done {
-        Done { offset: self.work.offset(), members: self.work.published() }
+        Done { offset: self.work.offset(), members: self.work.published() + self.failed, failed: self.failed }
+    }
+
+    /// The dead letters of members that are no users.
+    pub(super) fn letters(&self, partition: Partition) -> Vec<NewRecord> {
+        self.invalid.letters(&self.work, self.failed, partition)
     }
 
     /// What can be said of it once what was told is durable.
     pub(super) fn status(&self) -> Status {
-        let (event, published) = (&self.work.event, self.work.published());
+        let (event, published, failed) = (&self.work.event, self.work.published(), self.failed);
         if self.is_done() {
-            status::published(event, published)
+            status::published(event, published + failed, failed)
         } else {
-            status::expanding(event, published + self.call.left(), published)
+            status::expanding(event, published + self.call.left() + failed, published)
         }
     }
 }

@@ -16,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::invalid;
 use super::letter::Letter;
 use super::machine::{Effect, Machine, Wait};
 use crate::backoff::Backoff;
@@ -143,7 +144,7 @@ impl Worker {
                 self.machine.handle_joined();
             }
             Effect::Scan { community, from } => self.scan(community, from).await?,
-            Effect::Write { records, commit } => self.write(records, commit).await?,
+            Effect::Write { records, letters, commit } => self.write(records, letters, commit).await?,
             Effect::Report { statuses, again } => self.report(statuses, again).await?,
             Effect::Bury(letter) => self.bury(letter).await?,
         }
@@ -200,18 +201,34 @@ impl Worker {
         sleep(until.saturating_sub(self.clock.uptime())).await;
     }
 
-    async fn write(&mut self, records: Vec<NewRecord>, commit: Commit) -> Result<(), StoreError> {
+    async fn write(
+        &mut self,
+        records: Vec<NewRecord>,
+        letters: Vec<NewRecord>,
+        commit: Commit,
+    ) -> Result<(), StoreError> {
         self.wait_for_turn().await;
-        let (source, started, notifications) = (self.source(), self.clock.uptime(), records.len());
+        let (source, started) = (self.source(), self.clock.uptime());
+        let (notifications, failed) = (records.len(), letters.len());
         // Nothing is read before the writer is open; were it not, the machine would open it next.
         let Some(writer) = &mut self.writer else { return Ok(()) };
-        writer.write(Topic::Notifications, records, source, commit).await?;
+        let slice = vec![(Topic::Notifications, records), (Topic::DeadLetters, letters)];
+        writer.write(slice, source, commit).await?;
         let took = self.clock.uptime().saturating_sub(started);
         metrics::histogram!("peal_fanout_slice_seconds").record(took);
         metrics::counter!("peal_fanout_notifications_total").increment(notifications as u64);
+        if failed > 0 {
+            self.count_failed(failed);
+        }
         self.turn = None;
         self.machine.handle_written();
         Ok(())
+    }
+
+    fn count_failed(&self, letters: usize) {
+        tracing::error!(partition = %self.partition, letters, "members that are no users can't be told; see the dead letters");
+        let labels = [("topic", Topic::Events.name()), ("reason", invalid::KIND)];
+        metrics::counter!("peal_dead_letters_total", &labels).increment(letters as u64);
     }
 
     /// Before a slice is begun, so that it grows by what comes meanwhile.

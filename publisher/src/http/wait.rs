@@ -166,8 +166,8 @@ fn is_final(account: &Account) -> bool {
 
 /// What the account says, so that two that say the same have one id.
 fn id(account: &Account) -> String {
-    let Account { status, delivered, parked, expired, replaced, failed } = account;
-    let (state, members, published) = (status.state as u8, status.members, status.published);
+    let Account { status, delivered, parked, expired, replaced } = account;
+    let (state, members, published, failed) = (status.state as u8, status.members, status.published, status.failed);
     format!("{state}.{members}.{published}.{delivered}.{parked}.{expired}.{replaced}.{failed}.{}", status.duplicates)
 }
 

@@ -24,7 +24,7 @@ use tower::ServiceExt;
 pub(crate) const PARTITIONS: u32 = 12;
 
 /// How long a test waits for what must happen, in paused time.
-const PATIENCE: Duration = Duration::from_secs(600);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
 
 pub(crate) fn simulation() -> Simulation {
     Simulation::new(7, PARTITIONS, Retention::default())

@@ -264,7 +264,7 @@ async fn records_past_retention_and_marks_of_transactions_hold_up_a_list_but_hid
     let commit = Commit { position: Position::START, metadata: String::new() };
     let marked = vec![letter(99, Topic::Events, Some(7), b"new")];
     let mut writer = bench.stores.log.writer("test").await.unwrap();
-    writer.write(Topic::DeadLetters, marked, source, commit).await.unwrap();
+    writer.write(vec![(Topic::DeadLetters, marked)], source, commit).await.unwrap();
     let behind = bench.stores.log.end(Topic::DeadLetters, Partition::new(99)).await.unwrap();
     assert_eq!(behind, Position::at(Offset::new(4)), "there is no mark");
 

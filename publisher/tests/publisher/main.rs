@@ -13,6 +13,7 @@ mod crashes;
 mod dead_letters;
 mod fanout;
 mod http;
+mod invalid_members;
 mod lost_members;
 mod outages;
 mod subscriptions;

@@ -88,8 +88,7 @@ impl Log for Trapped<Arc<dyn Log>> {
 impl Writer for Trapped<Box<dyn Writer>> {
     async fn write(
         &mut self,
-        topic: Topic,
-        records: Vec<NewRecord>,
+        records: Vec<(Topic, Vec<NewRecord>)>,
         source: Source,
         commit: Commit,
     ) -> Result<(), StoreError> {
@@ -98,7 +97,7 @@ impl Writer for Trapped<Box<dyn Writer>> {
             return Err(StoreError::Unavailable { store: "log", reason: "no writes today".into() });
         }
         spring(self.at == At::Before(number), &self.count).await;
-        self.log.write(topic, records, source, commit).await?;
+        self.log.write(records, source, commit).await?;
         spring(self.at == At::After(number), &self.count).await;
         Ok(())
     }

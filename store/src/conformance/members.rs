@@ -18,6 +18,9 @@ pub(super) const CASES: &[Case] = cases![
     members_outlive_the_process,
 ];
 
+pub(super) const FOREIGN_CASES: &[Case] =
+    cases![what_is_no_user_is_given_beside_the_users, a_set_with_no_user_in_it_is_not_empty];
+
 fn users(numbers: impl IntoIterator<Item = u64>) -> Vec<UserId> {
     numbers.into_iter().map(|number| UserId::new(number).unwrap()).collect()
 }
@@ -119,4 +122,46 @@ async fn members_outlive_the_process(mut subject: Subject) {
     let members = subject.stores().members;
     assert_eq!(scan(&*members, community(1)).await, BTreeSet::from([1, 3]));
     assert_eq!(members.count(community(1)).await.unwrap(), 2);
+}
+
+/// What is no user in a community, with how its users are found.
+async fn invalid(members: &dyn Members, community: CommunityId) -> BTreeSet<Vec<u8>> {
+    let mut all = BTreeSet::new();
+    let mut from = None;
+    loop {
+        let page = members.scan(community, from).await.unwrap();
+        assert!(page.invalid.iter().all(|invalid| !invalid.set.is_empty()));
+        all.extend(page.invalid.iter().map(|invalid| invalid.member.to_vec()));
+        from = page.next;
+        if from.is_none() {
+            return all;
+        }
+    }
+}
+
+async fn what_is_no_user_is_given_beside_the_users(mut subject: Subject) {
+    const TEXTS: [&str; 7] = ["alice", "007", "+1", "-1", "1.5", "9007199254740992", "a \"b\" \u{e4}"];
+    let members = subject.stores().members;
+    for (number, users_of) in [(1, 0..3), (2, 0..12_000)] {
+        members.add(community(number), users(users_of.clone().take(MEMBERS_PAGE_MAX))).await.unwrap();
+        members.add(community(number), users(users_of.clone().skip(MEMBERS_PAGE_MAX))).await.unwrap();
+        for text in TEXTS {
+            subject.put_member(community(number), text).await;
+        }
+        for _ in 0..2 {
+            let expected: BTreeSet<_> = TEXTS.iter().map(|text| text.as_bytes().to_vec()).collect();
+            assert_eq!(invalid(&*members, community(number)).await, expected);
+            assert_eq!(scan(&*members, community(number)).await, users_of.clone().collect());
+        }
+        assert_eq!(members.count(community(number)).await.unwrap(), users_of.end + TEXTS.len() as u64);
+    }
+    assert_eq!(invalid(&*members, community(3)).await, BTreeSet::new());
+}
+
+async fn a_set_with_no_user_in_it_is_not_empty(mut subject: Subject) {
+    let members = subject.stores().members;
+    subject.put_member(community(1), "alice").await;
+    assert_eq!(invalid(&*members, community(1)).await, BTreeSet::from([b"alice".to_vec()]));
+    assert_eq!(scan(&*members, community(1)).await, BTreeSet::new());
+    assert_eq!(members.count(community(1)).await.unwrap(), 1);
 }

@@ -40,6 +40,7 @@ fn status(name: &str) -> Status {
         at: clock::now(),
         members: 0,
         published: 0,
+        failed: 0,
         duplicates: 0,
     }
 }
@@ -184,7 +185,8 @@ async fn an_account_has_the_status_and_all_parts_of_its_event(mut subject: Subje
     let parts = (0..300).map(|number| change(part("e", number % 4, u64::from(number)), None, "part"));
     let others = [change(part("e.", 0, 0), None, "other"), change(part("e0", 0, 0), None, "other")];
     assert!(statuses.change(parts.chain(others).collect()).await.unwrap());
-    let update = Status { state: State::Published, members: 300, published: 300, duplicates: 1, ..status("e") };
+    let update =
+        Status { state: State::Published, members: 300, published: 300, failed: 2, duplicates: 1, ..status("e") };
     statuses.update(update.clone()).await.unwrap();
     let (kept, parts) = statuses.account(&e).await.unwrap().unwrap();
     assert_eq!((kept, parts), (update.clone(), vec![Bytes::from("part"); 300]));

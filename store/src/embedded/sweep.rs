@@ -352,6 +352,7 @@ mod tests {
             at,
             members: 0,
             published: 0,
+            failed: 0,
             duplicates: 0,
         };
         let origin = |offset| Origin { partition: PARTITION, offset: Offset::new(offset) };

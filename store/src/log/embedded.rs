@@ -128,20 +128,24 @@ struct EmbeddedWriter {
 impl Writer for EmbeddedWriter {
     async fn write(
         &mut self,
-        topic: Topic,
-        records: Vec<NewRecord>,
+        records: Vec<(Topic, Vec<NewRecord>)>,
         source: Source,
         commit: Commit,
     ) -> Result<(), StoreError> {
-        let (name, number, bytes) = (self.name.clone(), self.number, bytes_of(&records));
+        let (name, number, bytes) =
+            (self.name.clone(), self.number, records.iter().map(|(_, records)| bytes_of(records)).sum());
         let write = move |stage: &mut Stage<'_>| {
             if !stage.memory.is_newest(&name, number) {
                 return Err(Fault::Fenced(name));
             }
-            stage.check(topic, &records)?;
+            for (topic, records) in &records {
+                stage.check(*topic, records)?;
+            }
             put_commit(stage, source, &commit)?;
-            for record in records {
-                stage.append(topic, record);
+            for (topic, records) in records {
+                for record in records {
+                    stage.append(topic, record);
+                }
             }
             Ok(())
         };

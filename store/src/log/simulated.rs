@@ -77,13 +77,15 @@ impl Model {
         offsets
     }
 
-    fn write(&mut self, topic: Topic, records: Vec<NewRecord>, source: Source, commit: Commit) {
-        let partitions: Vec<_> = records.iter().map(|record| record.partition).collect();
+    fn write(&mut self, records: Vec<(Topic, Vec<NewRecord>)>, source: Source, commit: Commit) {
         self.commits.insert(source, commit);
-        self.append(topic, records);
-        for partition in partitions {
-            let log = self.log(topic, partition);
-            log.end = log.records.last().map_or(log.end, |last| Position::at(Offset::new(last.offset.get() + 2)));
+        for (topic, records) in records {
+            let partitions: Vec<_> = records.iter().map(|record| record.partition).collect();
+            self.append(topic, records);
+            for partition in partitions {
+                let log = self.log(topic, partition);
+                log.end = log.records.last().map_or(log.end, |last| Position::at(Offset::new(last.offset.get() + 2)));
+            }
         }
     }
 
@@ -217,17 +219,18 @@ struct SimulatedWriter {
 impl Writer for SimulatedWriter {
     async fn write(
         &mut self,
-        topic: Topic,
-        records: Vec<NewRecord>,
+        records: Vec<(Topic, Vec<NewRecord>)>,
         source: Source,
         commit: Commit,
     ) -> Result<(), StoreError> {
-        self.log.check(topic, &records, Some(&commit))?;
+        for (topic, records) in &records {
+            self.log.check(*topic, records, Some(&commit))?;
+        }
         let Self { log, name, number } = self;
         let written = log.call(|log| {
             let newest = log.writers.get(name) == Some(number);
             if newest {
-                log.write(topic, records, source, commit);
+                log.write(records, source, commit);
             }
             newest
         });

@@ -61,11 +61,11 @@ fn page(view: &View<'_>, community: CommunityId, from: u64) -> Result<MembersPag
     for pair in view.range(Table::State, schema::members(community, from)) {
         let user = schema::member_of(&pair?.0)?;
         if users.len() == MEMBERS_PAGE_MAX {
-            return Ok(MembersPage { users, next: Some(ScanCursor::new(user)), none_since: None });
+            return Ok(MembersPage { users, next: Some(ScanCursor::new(user)), ..MembersPage::default() });
         }
         users.push(UserId::new(user).map_err(|error| Fault::Damaged(error.to_string()))?);
     }
-    Ok(MembersPage { users, next: None, none_since: None })
+    Ok(MembersPage { users, ..MembersPage::default() })
 }
 
 #[async_trait]

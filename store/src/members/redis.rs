@@ -3,7 +3,7 @@
 //! A small community is read at once and kept until Redis tells that it has changed ([`cache`]); every other one is read
 //! through in pages, as a million members at once would hold up everything behind them. When Redis can't tell, nothing is
 //! kept. A set that is not there may have been lost, which [`keeping`] finds out. Sets that follow a table do so by
-//! [`following`]. Somebody else writes these sets, so a member that is no user is left out and counted, and the others are given.
+//! [`following`]. Somebody else writes these sets, so a member may be no user; a community that has one is not kept.
 
 mod cache;
 mod following;
@@ -12,6 +12,7 @@ mod keeping;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use metrics::{Counter, Gauge};
 use peal_proto::{CommunityId, Partition, UserId};
 use redis::Cmd;
@@ -19,7 +20,7 @@ use redis::Cmd;
 use self::cache::Cache;
 use self::following::Following;
 use self::keeping::Keeping;
-use super::{Followed, MEMBERS_PAGE_MAX, Members, MembersPage, ScanCursor, Step, Stepped};
+use super::{Followed, InvalidMember, MEMBERS_PAGE_MAX, Members, MembersPage, ScanCursor, Step, Stepped};
 use crate::redis::Connection;
 use crate::redis::push::{Heard, Push};
 use crate::{Log, StoreError, clock};
@@ -114,7 +115,6 @@ pub(crate) struct RedisMembers {
     following: Following,
     hits: Counter,
     misses: Counter,
-    skipped: Counter,
 }
 
 impl RedisMembers {
@@ -123,16 +123,7 @@ impl RedisMembers {
         let following = Following::new(connection.clone(), known.pattern.clone());
         let [hits, misses] =
             ["hit", "miss"].map(|found| metrics::counter!("peal_members_cache_total", "found" => found));
-        Self {
-            connection,
-            push,
-            known,
-            keeping,
-            following,
-            hits,
-            misses,
-            skipped: metrics::counter!("peal_members_skipped_total"),
-        }
+        Self { connection, push, known, keeping, following, hits, misses }
     }
 
     fn key(&self, community: CommunityId) -> String {
@@ -160,13 +151,13 @@ impl RedisMembers {
 
     /// All members of a small community: those that are known, or else those that are read now. Nothing when it is not
     /// small or can't be read so.
-    async fn small(&self, community: CommunityId) -> Option<Arc<[UserId]>> {
+    async fn small(&self, community: CommunityId) -> Option<MembersPage> {
         let now = clock::instant();
         let fill = {
             let mut cache = self.known.lock();
             if let Some(users) = cache.get(community, now) {
                 self.hits.increment(1);
-                return Some(users);
+                return Some(MembersPage { users: users.to_vec(), ..MembersPage::default() });
             }
             cache.begin(community, now)?
         };
@@ -179,22 +170,29 @@ impl RedisMembers {
         if members.len() > MEMBERS_PAGE_MAX {
             return None; // grew in the meantime
         }
-        let users: Arc<[UserId]> = self.users(community, &members).into();
-        let mut cache = self.known.lock();
-        cache.finish(fill, Arc::clone(&users));
-        self.known.users.set(cache.users() as f64);
-        Some(users)
+        let page = self.page(community, members);
+        if page.invalid.is_empty() {
+            let mut cache = self.known.lock();
+            cache.finish(fill, page.users.as_slice().into());
+            self.known.users.set(cache.users() as f64);
+        }
+        Some(page)
     }
 
-    /// Of what stands in the set, the users.
-    fn users(&self, community: CommunityId, members: &[impl AsRef<[u8]>]) -> Vec<UserId> {
-        let users: Vec<_> = members.iter().filter_map(|member| user(member.as_ref())).collect();
-        let skipped = members.len() - users.len();
-        if skipped > 0 {
-            self.skipped.increment(skipped as u64);
-            tracing::warn!(%community, skipped, "members that are no user ids were left out");
+    /// What stands in a set, or in part of it.
+    fn page(&self, community: CommunityId, members: Vec<impl AsRef<[u8]>>) -> MembersPage {
+        let (mut page, mut set) = (MembersPage::default(), None);
+        page.users.reserve_exact(members.len());
+        for member in members {
+            match user(member.as_ref()) {
+                Some(user) => page.users.push(user),
+                None => page.invalid.push(InvalidMember {
+                    member: Bytes::copy_from_slice(member.as_ref()),
+                    set: Arc::clone(set.get_or_insert_with(|| self.key(community).into())),
+                }),
+            }
         }
-        users
+        page
     }
 }
 
@@ -220,8 +218,8 @@ impl Members for RedisMembers {
             if !self.keeping.is_sure().await? {
                 self.known.lock().lost();
             }
-            if let Some(users) = self.small(community).await {
-                return Ok(MembersPage { users: users.to_vec(), next: None, none_since: None });
+            if let Some(page) = self.small(community).await {
+                return Ok(page);
             }
         }
         let mut scan = self.on("SSCAN", community);
@@ -230,7 +228,7 @@ impl Members for RedisMembers {
         let is_empty = from.is_none() && next == 0 && members.is_empty();
         let none_since = if is_empty { self.keeping.none_since().await? } else { None };
         let next = (next > 0).then(|| ScanCursor::new(next));
-        Ok(MembersPage { users: self.users(community, &members), next, none_since })
+        Ok(MembersPage { next, none_since, ..self.page(community, members) })
     }
 
     async fn count(&self, community: CommunityId) -> Result<u64, StoreError> {

@@ -1,15 +1,17 @@
 //! Members in memory: a set a community, scanned in pages that come shuffled and with repeats, as those of Redis may.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use peal_proto::{CommunityId, Partition, Position, Timestamp, UserId};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 
-use super::{Followed, Members, MembersPage, ScanCursor, SetChange, Step, Stepped};
+use super::{Followed, InvalidMember, Members, MembersPage, ScanCursor, SetChange, Step, Stepped};
 use crate::StoreError;
 use crate::simulated::{Handle, Store};
 
@@ -30,6 +32,8 @@ enum Loss {
 /// All communities.
 pub(crate) struct Model {
     communities: BTreeMap<CommunityId, BTreeSet<UserId>>,
+    /// Members that are no users.
+    invalid: BTreeMap<CommunityId, BTreeSet<Bytes>>,
     loss: Loss,
     /// How far they have followed which table.
     followed: BTreeMap<(String, Partition), (Position, bool)>,
@@ -39,11 +43,18 @@ pub(crate) struct Model {
 impl Model {
     pub(crate) fn new(seed: u64) -> Self {
         let rng = StdRng::seed_from_u64(seed);
-        Self { communities: BTreeMap::new(), loss: Loss::Never, followed: BTreeMap::new(), rng }
+        Self {
+            communities: BTreeMap::new(),
+            invalid: BTreeMap::new(),
+            loss: Loss::Never,
+            followed: BTreeMap::new(),
+            rng,
+        }
     }
 
     pub(crate) fn wipe(&mut self) {
         self.communities.clear();
+        self.invalid.clear();
         self.followed.clear();
     }
 
@@ -79,13 +90,30 @@ impl Model {
         self.loss = Loss::Over(at);
     }
 
+    pub(crate) fn put(&mut self, community: CommunityId, member: Bytes) {
+        self.invalid.entry(community).or_default().insert(member);
+    }
+
+    /// All are given with the first page.
+    fn invalid(&self, community: CommunityId, from: Option<ScanCursor>) -> Vec<InvalidMember> {
+        let invalid = self.invalid.get(&community).filter(|_| from.is_none()).into_iter().flatten();
+        let set = "the simulated set".into();
+        invalid.map(|member| InvalidMember { member: member.clone(), set: Arc::clone(&set) }).collect()
+    }
+
+    fn count(&mut self, community: CommunityId) -> u64 {
+        let invalid = self.invalid.get(&community).map_or(0, BTreeSet::len);
+        (self.members(community).len() + invalid) as u64
+    }
+
     fn members(&mut self, community: CommunityId) -> &mut BTreeSet<UserId> {
         self.communities.entry(community).or_default()
     }
 
     /// A page holds the users from the cursor on; the cursor is the lowest user not given yet.
     fn scan(&mut self, community: CommunityId, from: Option<ScanCursor>) -> Result<MembersPage, StoreError> {
-        let is_empty = from.is_none() && self.members(community).is_empty();
+        let invalid = self.invalid(community, from);
+        let is_empty = from.is_none() && invalid.is_empty() && self.members(community).is_empty();
         let none_since = match self.loss {
             Loss::Waiting if is_empty => {
                 let reason = "the community has no members, and they may be put back".to_owned();
@@ -102,7 +130,7 @@ impl Model {
             rest.extend(rest.first().copied());
         }
         rest.shuffle(&mut self.rng);
-        Ok(MembersPage { users: rest, next, none_since })
+        Ok(MembersPage { users: rest, invalid, next, none_since })
     }
 }
 
@@ -129,7 +157,7 @@ impl Members for Handle<Model> {
     }
 
     async fn count(&self, community: CommunityId) -> Result<u64, StoreError> {
-        self.call(|model| model.members(community).len() as u64).await
+        self.call(|model| model.count(community)).await
     }
 
     async fn follow(&self, step: &Step) -> Result<Stepped, StoreError> {

@@ -46,7 +46,7 @@ async fn write_slices(stores: Stores) {
     for slice in done.. {
         let records = (0..3).map(|part| record(SLICES, text(slice * 3 + part))).collect();
         let commit = Commit { position: Position::behind(Offset::new(slice)), metadata: slice.to_string() };
-        writer.write(TOPIC, records, SOURCE, commit).await.unwrap();
+        writer.write(vec![(TOPIC, records)], SOURCE, commit).await.unwrap();
         say(&format!("slice {slice}"));
     }
 }

@@ -89,6 +89,11 @@ impl System for OnCluster {
     async fn reopen(&mut self) {
         self.stores = self.cluster.connect(self.retention).await.stores(self.simulation.stores().log);
     }
+
+    async fn put_member(&mut self, community: CommunityId, member: &str) {
+        let key = format!("community:{community}:members");
+        assert_eq!(self.cluster.servers[0].cli(&["-c", "SADD", &key, member]), "1");
+    }
 }
 
 /// The same cluster for each case, emptied before.
@@ -112,6 +117,7 @@ async fn a_cluster_keeps_the_promises_of_one_server() {
     let cases = [
         conformance::inbox(),
         conformance::members(),
+        conformance::foreign_members(),
         conformance::following(),
         conformance::statuses(),
         conformance::subscriptions(),

@@ -50,6 +50,10 @@ impl System for Kept {
         self.server.restart(|_| {}).await;
         self.stores = self.server.connect(self.retention).await.stores(self.simulation.stores().log);
     }
+
+    async fn put_member(&mut self, community: CommunityId, member: &str) {
+        assert_eq!(self.server.cli(&["SADD", &format!("community:{community}:members"), member]), "1");
+    }
 }
 
 struct Fresh;
@@ -74,6 +78,7 @@ async fn the_inbox_keeps_its_promises() {
 async fn members_statuses_subscriptions_shards_and_leases_keep_their_promises() {
     let cases = [
         conformance::members(),
+        conformance::foreign_members(),
         conformance::following(),
         conformance::statuses(),
         conformance::subscriptions(),

@@ -97,14 +97,31 @@ fn at_once(server: &Server, commands: &str) {
 }
 
 #[tokio::test]
-async fn members_that_another_program_added_are_given_and_what_is_no_user_is_left_out() {
+async fn a_community_with_a_member_that_is_no_user_is_read_each_time_until_that_is_gone() {
     let server = Server::start().await;
     let members = stores(&server).await.members;
-    server.cli(&["SADD", KEY, "1", "2", "alice", "007"]);
-    for _ in 0..2 {
+    server.cli(&["SADD", KEY, "1", "2"]);
+    until_kept(&server, &members).await;
+    server.cli(&["SADD", KEY, "alice", "007"]);
+    let found = async {
+        loop {
+            let invalid = members.scan(community(), None).await.unwrap().invalid;
+            if invalid.len() == 2 {
+                return assert_eq!(&*invalid[0].set, KEY);
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(HEARD_TIME_MAX, found).await.expect("what is no user is not given");
+    for _ in 0..3 {
+        let before = reads(&server);
         assert_eq!(all(&members).await, users([1, 2]));
-        until_kept(&server, &members).await;
+        assert!(reads(&server) > before);
     }
+    server.cli(&["SREM", KEY, "alice", "007"]);
+    assert_eq!(members.scan(community(), None).await.unwrap().invalid, []);
+    until_kept(&server, &members).await;
+    assert_eq!(all(&members).await, users([1, 2]));
 }
 
 #[tokio::test]

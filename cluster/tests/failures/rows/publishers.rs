@@ -1,9 +1,10 @@
 //! Publishers killed in mid-fan-out, and two at once.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use peal_cluster::api::ApiError;
-use peal_proto::{EventId, Topic, UserId};
+use peal_proto::{DeadLetter, EventId, Topic, UserId};
 use peal_store::status::{Account, State};
 use tokio::time::sleep;
 
@@ -17,6 +18,9 @@ const KILLS: u32 = 10;
 const CROWD: u64 = 100_000;
 const CROWDED: u64 = 20;
 
+/// Members of the crowd that are no users.
+const INVALID: usize = 50;
+
 /// What a publisher gets done at least before it is killed again: several slices.
 const PROGRESS: u64 = 3_000;
 
@@ -28,6 +32,8 @@ const FANOUT_TIMEOUT: Duration = Duration::from_secs(90);
 pub(super) async fn killed(ground: &mut Ground) -> Outcome {
     let mut trial = Trial::begin(ground, Setup::of("publisher_killed")).await;
     trial.found(community(CROWDED), (1..=CROWD).map(user).collect::<Vec<UserId>>()).await;
+    let invalid: Vec<_> = (0..INVALID).map(|number| format!("no user {number}")).collect();
+    trial.spoil(community(CROWDED), &invalid);
     let mut events = 0;
     let mut kills = 0;
     while kills < KILLS {
@@ -80,6 +86,13 @@ async fn all_have_one_copy(trial: &mut Trial, events: u32) {
         assert_eq!(copies[&event].len() as u64, CROWD, "members that have {event}");
     }
     trial.held(one_copy_a_member(&copies));
+    let letters = everything(&*log, Topic::DeadLetters).await;
+    let letters = letters.iter().map(|letter| serde_json::from_slice::<DeadLetter>(&letter.value).unwrap());
+    let letters: Vec<_> = letters.map(|letter| (letter.partition, letter.offset, letter.value)).collect();
+    let each: BTreeSet<_> = letters.iter().collect();
+    let expected = events as usize * INVALID;
+    assert_eq!((letters.len(), each.len()), (expected, expected), "dead letters, and different ones");
+    trial.held(format!("each of {INVALID} members that are no users is one dead letter of each event"));
 }
 
 /// A second publisher takes its share of the partitions; then it is frozen until the log has given them to the first, wakes up at

@@ -86,15 +86,16 @@ impl Due {
 
     fn check(&self, account: Option<&Account>) -> Result<(), String> {
         let account = account.ok_or("it is unknown")?;
-        let Account { status, delivered, parked, expired, replaced, failed } = account;
+        let Account { status, delivered, parked, expired, replaced } = account;
         let exactly = |number| Range { least: number, most: number };
         exactly(self.records).check("members", status.members)?;
         exactly(self.records).check("published", status.published)?;
         if status.state != State::Settled {
             return Err("it is not settled".into());
         }
-        exactly(status.published).check("all fates together", delivered + parked + expired + replaced + failed)?;
-        exactly(0).check("failed", *failed)?;
+        exactly(status.published)
+            .check("all fates together", delivered + parked + expired + replaced + status.failed)?;
+        exactly(0).check("failed", status.failed)?;
         self.delivered.check("delivered", *delivered)?;
         self.parked.check("parked", *parked)?;
         self.expired.check("expired", *expired)?;

@@ -186,17 +186,17 @@ impl Log for Tapped<Arc<dyn Log>> {
 impl Writer for Tapped<Box<dyn Writer>> {
     async fn write(
         &mut self,
-        topic: Topic,
-        mut records: Vec<NewRecord>,
+        mut records: Vec<(Topic, Vec<NewRecord>)>,
         source: Source,
         commit: Commit,
     ) -> Result<(), StoreError> {
-        self.tap.tamper(&mut records);
+        records.iter_mut().for_each(|(_, records)| self.tap.tamper(records));
         let call = || {
-            let to: Vec<_> = records.iter().map(|record| record.key).collect();
-            format!("write {topic} from {} up to {} to {to:?} {}", source.partition, commit.position, commit.metadata)
+            let to = |records: &[NewRecord]| records.iter().map(|record| record.key).collect::<Vec<_>>();
+            let to: Vec<_> = records.iter().map(|(topic, records)| (topic.name(), to(records))).collect();
+            format!("write to {to:?} from {} up to {} {}", source.partition, commit.position, commit.metadata)
         };
-        let written = self.store.write(topic, records.clone(), source, commit.clone());
+        let written = self.store.write(records.clone(), source, commit.clone());
         self.tap.watch(call, written).await
     }
 }

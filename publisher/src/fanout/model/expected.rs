@@ -113,10 +113,29 @@ pub(super) fn check(scenario: &Scenario, world: &World) {
     assert!(world.statuses.keys().all(is_known));
     for (event, index) in &expected.published {
         let count = told.iter().filter(|(post, _)| post == index).count() as u64;
+        let failed = check_letters(scenario, world, *index);
         let status = &world.statuses[event];
-        assert_eq!((status.state, status.members, status.published), (State::Published, count, count), "{event}");
+        let all = count + failed;
+        let expected = (State::Published, all, all, failed);
+        assert_eq!((status.state, status.members, status.published, status.failed), expected, "{event}");
     }
+    let may_have = |of: Offset| {
+        let mut posts = expected.published.values().chain(loose());
+        posts.any(|index| offset(*index) == of)
+    };
+    assert!(world.letters.iter().all(|(of, _)| may_have(*of)), "letters of what was told before or never");
+    let letters: BTreeSet<_> = world.letters.iter().collect();
+    assert_eq!(letters.len(), world.letters.len(), "somebody has two letters of an event");
     if scenario.fates.is_empty() && expected.loose.is_empty() {
         assert_eq!(once, expected.told);
     }
+}
+
+/// Each member that is no user has a letter of an event that was told; how many it are.
+fn check_letters(scenario: &Scenario, world: &World, index: usize) -> u64 {
+    let letters = world.letters.iter().filter(|(of, _)| *of == offset(index));
+    let letters: BTreeSet<_> = letters.map(|(_, member)| member.clone()).collect();
+    let expected = scenario.posts[index].community().map(|of| scenario.invalid(of)).unwrap_or_default();
+    assert_eq!(letters, expected, "letters of post {index}");
+    letters.len() as u64
 }

@@ -56,6 +56,8 @@ pub(super) enum Fortune {
 #[derive(Debug, Clone)]
 pub(super) struct Scenario {
     pub(super) members: Vec<(u8, u8)>,
+    /// Members that are no users.
+    pub(super) invalid: Vec<(u8, u8)>,
     pub(super) fortunes: Vec<Fortune>,
     pub(super) posts: Vec<Post>,
     pub(super) limits: FanoutLimits,
@@ -95,6 +97,7 @@ pub(super) fn fortunes() -> impl Strategy<Value = Fortune> {
 prop_compose! {
     pub(super) fn scenarios(fates_max: usize)(
         members in prop::collection::vec((0..COMMUNITIES, 0..40_u8), 0..120),
+        invalid in prop::collection::vec((0..COMMUNITIES, 0..6_u8), 0..8),
         fortunes in prop::collection::vec(fortunes(), usize::from(COMMUNITIES)),
         posts in prop::collection::vec(posts(), 1..25),
         (notifications_max, bytes_max, events_max) in (1..15_usize, 1..3_000_usize, 1..5_usize),
@@ -103,7 +106,7 @@ prop_compose! {
         fates in prop::collection::vec(fates(), 0..=fates_max),
     ) -> Scenario {
         let limits = FanoutLimits { notifications_max, bytes_max, events_max, large_max, held_max };
-        Scenario { members, fortunes, posts, limits, read_max, page_max, fates }
+        Scenario { members, invalid, fortunes, posts, limits, read_max, page_max, fates }
     }
 }
 
@@ -135,6 +138,13 @@ impl Scenario {
         let founders = self.members.iter().filter(|(community_of, _)| community(*community_of) == of);
         founders.map(|(_, member)| user(*member)).collect()
     }
+
+    /// As they stand in the set, as long as that is there.
+    pub(super) fn invalid(&self, of: CommunityId) -> BTreeSet<String> {
+        let is_kept = !matches!(self.fortune(of), Fortune::GivenUp { .. });
+        let invalid = self.invalid.iter().filter(|(community_of, _)| is_kept && community(*community_of) == of);
+        invalid.map(|(_, number)| format!("no user {number}")).collect()
+    }
 }
 
 impl Post {
@@ -144,6 +154,13 @@ impl Post {
             Self::Say { community, .. } | Self::Join { community, .. } => Some(("community", *community)),
             Self::Tell { user, .. } => Some(("user", *user)),
             Self::Rubbish => None,
+        }
+    }
+
+    pub(super) fn community(&self) -> Option<CommunityId> {
+        match self {
+            Self::Say { community: of, .. } | Self::Join { community: of, .. } => Some(community(*of)),
+            Self::Tell { .. } | Self::Rubbish => None,
         }
     }
 

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use peal_proto::shard::partition_of;
-use peal_proto::{CommunityId, EventId, Offset, Position, UserId};
+use peal_proto::{CommunityId, DeadLetter, EventId, Offset, Position, UserId};
 use peal_store::limits::COMMIT_METADATA_BYTES_MAX;
 use peal_store::log::{Commit, NewRecord, Record};
-use peal_store::members::{MembersPage, ScanCursor};
+use peal_store::members::{InvalidMember, MembersPage, ScanCursor};
 use peal_store::status::{Claim, Origin, Status};
 
 use super::scenario::{COMMUNITIES, Fortune, Scenario, at, community};
@@ -27,6 +27,8 @@ pub(super) struct World {
     pub(super) claims: BTreeMap<EventId, Origin>,
     pub(super) commit: Option<Commit>,
     pub(super) notifications: Vec<NewRecord>,
+    /// The letters of members that are no users: of which record, and who.
+    pub(super) letters: Vec<(Offset, String)>,
     pub(super) statuses: BTreeMap<EventId, Status>,
     pub(super) buried: BTreeSet<Offset>,
 }
@@ -83,12 +85,13 @@ impl World {
                 Answer::Joined
             }
             Effect::Scan { community, from } => self.scan(community, from, scenario),
-            Effect::Write { records, commit } => {
+            Effect::Write { records, letters, commit } => {
                 assert!(records.len() <= scenario.limits.notifications_max);
                 assert!(commit.metadata.len() <= COMMIT_METADATA_BYTES_MAX);
                 let open = Checkpoint::of(Some(commit.clone())).unwrap().open.len();
                 assert!(open <= scenario.limits.large_max + scenario.limits.held_max + 1, "{open} are open");
                 self.notifications.extend(records);
+                self.letters.extend(letters.iter().map(letter));
                 self.commit = Some(commit);
                 Answer::Written
             }
@@ -115,19 +118,29 @@ impl World {
             }
             Fortune::GivenUp { since, .. } => Some(at(since)),
         };
-        let page = self.page(community, from, scenario.page_max);
-        let none_since = none_since.filter(|_| from.is_none() && page.users.is_empty());
+        let page = self.page(community, from, scenario);
+        let is_empty = page.users.is_empty() && page.invalid.is_empty();
+        let none_since = none_since.filter(|_| from.is_none() && is_empty);
         Answer::Page(MembersPage { none_since, ..page })
     }
 
-    /// In descending order, and each first one twice: a store may do so.
-    pub(super) fn page(&self, community: CommunityId, from: Option<ScanCursor>, page_max: usize) -> MembersPage {
+    /// In descending order, those that are no users behind the others, and each first one twice: a store may do so.
+    pub(super) fn page(&self, community: CommunityId, from: Option<ScanCursor>, scenario: &Scenario) -> MembersPage {
         let skipped = usize::try_from(from.map_or(0, ScanCursor::get)).unwrap();
-        let all: Vec<_> = self.members.get(&community).into_iter().flatten().rev().copied().collect();
-        let mut users: Vec<_> = all.iter().skip(skipped).take(page_max).copied().collect();
-        let seen = skipped + users.len();
-        users.extend(users.first().copied());
-        MembersPage { users, next: (seen < all.len()).then(|| ScanCursor::new(seen as u64)), none_since: None }
+        let invalid = |text: &String| InvalidMember { member: text.clone().into(), set: "set".into() };
+        let invalid: Vec<_> = scenario.invalid(community).iter().map(invalid).collect();
+        let users: Vec<_> = self.members.get(&community).into_iter().flatten().rev().copied().collect();
+        let all = users.len() + invalid.len();
+        let end = (skipped + scenario.page_max).min(all);
+        let mut page = MembersPage {
+            invalid: invalid[skipped.saturating_sub(users.len())..end.saturating_sub(users.len())].to_vec(),
+            users: users[skipped.min(users.len())..end.min(users.len())].to_vec(),
+            next: (end < all).then(|| ScanCursor::new(end as u64)),
+            none_since: None,
+        };
+        page.users.extend(page.users.first().copied());
+        page.invalid.extend(page.invalid.first().cloned());
+        page
     }
 
     pub(super) fn told(&self) -> Vec<Told> {
@@ -146,4 +159,10 @@ pub(super) fn told(record: &NewRecord) -> Told {
     assert_eq!(notification.id, format!("{}:{}", notification.event, record.key));
     assert_eq!(record.partition, partition_of(record.key, PARTITIONS));
     (notification.data["i"], UserId::new(record.key).unwrap())
+}
+
+fn letter(record: &NewRecord) -> (Offset, String) {
+    let letter: DeadLetter = serde_json::from_slice(&record.value).unwrap();
+    assert_eq!((letter.partition, record.partition), (PARTITION, PARTITION));
+    (letter.offset, String::from_utf8(letter.value.to_vec()).unwrap())
 }

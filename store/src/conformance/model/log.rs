@@ -91,7 +91,7 @@ impl LogCaller {
         *written += count;
         self.slices += 1;
         let commit = Commit { position: Position::at(Offset::new(self.slices)), metadata: String::new() };
-        writer.write(TOPIC, slice, SLICES, commit).await.unwrap();
+        writer.write(vec![(TOPIC, slice)], SLICES, commit).await.unwrap();
         format!("{:?}", stores.log.committed(SLICES).await.unwrap())
     }
 }

@@ -42,6 +42,7 @@ fn status(event: u8) -> Status {
         at: NOW,
         members: 0,
         published: 0,
+        failed: 0,
         duplicates: 0,
     }
 }

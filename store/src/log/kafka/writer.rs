@@ -46,12 +46,13 @@ impl KafkaWriter {
 impl Writer for KafkaWriter {
     async fn write(
         &mut self,
-        topic: Topic,
-        records: Vec<NewRecord>,
+        records: Vec<(Topic, Vec<NewRecord>)>,
         source: Source,
         commit: Commit,
     ) -> Result<(), StoreError> {
-        check_records(topic, &records, self.clients.partitions())?;
+        for (topic, records) in &records {
+            check_records(*topic, records, self.clients.partitions())?;
+        }
         check_commit(&commit)?;
         let mut offsets = TopicPartitionList::with_capacity(1);
         put(&mut offsets, self.clients.topic(source.topic), source.partition, &commit).map_err(unknown)?;
@@ -62,7 +63,7 @@ impl Writer for KafkaWriter {
         let (clients, transactions) = (Arc::clone(&self.clients), Arc::clone(&self.transactions));
         let written = within(SLICE_TIME_MAX + GRACE, move || {
             let mut transactions = transactions.lock().unwrap_or_else(PoisonError::into_inner);
-            transactions.write(clients.topic(topic), &slice)
+            transactions.write(&clients, &slice)
         });
         written.await.unwrap_or_else(|Late| {
             self.is_lost = true;
@@ -103,7 +104,7 @@ async fn within<T: Send + 'static>(
 
 /// What is written at once.
 pub(super) struct Slice {
-    pub(super) records: Vec<NewRecord>,
+    pub(super) records: Vec<(Topic, Vec<NewRecord>)>,
     pub(super) offsets: TopicPartitionList,
     pub(super) group: ConsumerGroupMetadata,
 }
@@ -130,10 +131,11 @@ impl Transactions {
     }
 
     /// Writes a slice; durable when answered.
-    pub(super) fn write(&mut self, topic: &str, slice: &Slice) -> Result<(), StoreError> {
+    pub(super) fn write(&mut self, clients: &Clients, slice: &Slice) -> Result<(), StoreError> {
         self.transact(|producer| {
-            for new in &slice.records {
-                send(producer, topic, new)?;
+            for (topic, records) in &slice.records {
+                let topic = clients.topic(*topic);
+                records.iter().try_for_each(|new| send(producer, topic, new))?;
             }
             producer.send_offsets_to_transaction(&slice.offsets, &slice.group, SLICE_TIME_MAX)
         })
