@@ -73,6 +73,7 @@ impl Node {
             shards: state.shards.subscribe(),
             known: Known::default(),
         };
+        shard::warm_up(&*stores.log).await;
         let owning = async {
             Ownership::new(&state, stores.clone()).run(stop.clone()).await;
             left.cancel();

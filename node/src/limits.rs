@@ -108,6 +108,9 @@ pub const MOVE_SPREAD: Duration = Duration::from_millis(800);
 /// How long sockets of a partition that was given up may take to close once they are told to.
 pub const DEPARTURE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a node that starts waits for the log's first answer before it says that it is there.
+pub const WARM_UP_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How long a socket may wait for its partition where the map names it sooner than it is started.
 pub const STARTED_TIMEOUT: Duration = Duration::from_secs(1);
 

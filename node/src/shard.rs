@@ -28,6 +28,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use self::calls::Call;
+pub(crate) use self::calls::warm_up;
 use self::departure::Departing;
 pub(crate) use self::departure::{Departure, Farewell};
 use self::handle::Shared;
@@ -120,11 +121,16 @@ impl Shard {
             }
         }
         self.shared.set_health(Health::Left);
+        let sockets = self.departing.values().map(Vec::len).sum::<usize>();
+        tracing::info!(partition = self.partition.get(), sockets, "the partition is given up");
         Departure::new(self.reports, self.departing, self.shared.farewell())
     }
 
     async fn lead(&mut self, stop: &CancellationToken) {
+        let begun = self.clock.uptime();
         if let Some(core) = self.take_over(stop).await {
+            let (took_ms, at) = (self.since(begun).as_millis(), core.read_position().next().get());
+            tracing::info!(partition = self.partition.get(), at, took_ms, "the partition is taken over");
             self.serve(core, stop).await;
         }
     }
@@ -183,6 +189,10 @@ impl Shard {
                 self.take_report(&mut core, time, report);
             }
         }
+    }
+
+    fn since(&self, begun: Duration) -> Duration {
+        self.clock.uptime().saturating_sub(begun)
     }
 
     /// The monotonic clock and the time of day, read once for all that happens together.

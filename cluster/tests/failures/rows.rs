@@ -48,6 +48,9 @@ pub(crate) fn all() -> Vec<Row> {
         row("node_stopped", "node asked to stop under load, each once", "SIGTERM", |ground| {
             Box::pin(nodes::stopped(ground))
         }),
+        row("resharded", "3 nodes become 6, 4 and 3 again, one killed meanwhile", "peal reshard, kill -9", |ground| {
+            Box::pin(nodes::resharded(ground))
+        }),
         row(
             "node_twins",
             "two nodes claim one ordinal, the first frozen for longer than its lease",

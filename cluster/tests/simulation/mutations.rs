@@ -3,6 +3,7 @@
 mod accounts;
 mod batches;
 mod keeping;
+mod resharding;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -53,6 +53,10 @@ pub(crate) enum Act {
     ReplaceOthers,
     /// Parts of accounts are answered as if they were changed.
     ForgetParts,
+    /// Maps that move partitions are answered as if they were stored.
+    LoseWaves,
+    /// The first node hears of no map but the first.
+    HideMaps,
     /// A frame does not reach its client.
     DropFrame,
     /// A frame reaches its client twice: which it may.

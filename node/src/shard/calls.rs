@@ -6,16 +6,24 @@ use std::sync::Arc;
 
 use peal_proto::name::NODES_GROUP;
 use peal_proto::{Offline, Partition, Position, Receipt, Settled, Topic, UserId};
-use peal_store::StoreError;
 use peal_store::inbox::{Entry, Marker, PageRequest};
 use peal_store::log::{Commit, Source};
+use peal_store::{Log, StoreError};
 
 use super::Shard;
 use super::receipts::{entries, records, replaced, replayed};
 use crate::core::{Input, Unavailable};
+use crate::limits::WARM_UP_TIMEOUT;
 
 /// A call on its way.
 pub(super) type Call = Pin<Box<dyn Future<Output = Input> + Send>>;
+
+/// Asks the log once for what a takeover asks it: the first question costs a client a second, and so it is asked before the node says
+/// that it is there, and not while users of a partition wait. Whether it is answered does not matter.
+pub(crate) async fn warm_up(log: &dyn Log) {
+    let asked = tokio::time::timeout(WARM_UP_TIMEOUT, log.committed(source(Partition::new(0)))).await;
+    tracing::debug!(?asked, "the log was asked for a commit");
+}
 
 /// Where the commits of a partition belong.
 pub(super) const fn source(partition: Partition) -> Source {

@@ -17,6 +17,9 @@ use crate::witness::scene::NODES;
 
 pub(crate) const PARTITIONS: u32 = 12;
 
+/// Nodes that there may be at most; those beyond the first map wait until it names them.
+pub(crate) const NODES_MAX: u16 = 6;
+
 /// Until a process is ready: a partition may first have to wait for the lease of one that was killed.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -54,9 +57,9 @@ pub(crate) struct Site {
 impl Site {
     /// Makes the topics, starts everything and waits until it is ready.
     pub(crate) async fn start(place: Place) -> Self {
-        let (publisher_port, nodes_port) = (free_ports(1), free_ports(NODES));
+        let (publisher_port, nodes_port) = (free_ports(1), free_ports(NODES_MAX));
         let api = Api::new(url(Ipv4Addr::LOCALHOST, publisher_port));
-        let nodes = (0..NODES).map(|_| None).collect();
+        let nodes = (0..NODES_MAX).map(|_| None).collect();
         let mut site = Self { place, api, publisher_port, nodes_port, publisher: None, nodes, peaks: Peaks::default() };
         site.make_topics().await;
         for node in 0..NODES {
@@ -118,7 +121,9 @@ impl Site {
     pub(crate) async fn is_ready(&mut self) {
         let (host, port) = (self.place.host, self.nodes_port);
         let publisher = (Ipv4Addr::LOCALHOST, self.publisher_port).into();
-        let nodes = (0..NODES).map(|node| (format!("node {node}"), (host, port + node).into()));
+        let is_due = |node: &u16| *node < NODES || self.nodes[usize::from(*node)].is_some();
+        let nodes: Vec<_> = (0..NODES_MAX).filter(is_due).collect();
+        let nodes = nodes.into_iter().map(|node| (format!("node {node}"), (host, port + node).into()));
         for (name, address) in [("the publisher".to_owned(), publisher)].into_iter().chain(nodes) {
             let mut says = String::new();
             let ready = async {
@@ -171,6 +176,10 @@ impl Site {
         let lease = self.place.lease.map(|lease| format!("{}s", lease.as_secs()));
         let mut args = vec!["--node", &number, "--nodes", &urls, "--listen", &listen];
         args.extend(lease.iter().flat_map(|lease| ["--lease", lease]));
+        let own = self.node_url(node);
+        if node >= NODES {
+            args.extend(["--url", &own]);
+        }
         self.recipe(name, "peal-node", &args)
     }
 

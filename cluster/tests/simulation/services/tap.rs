@@ -452,11 +452,19 @@ impl Statuses for Tapped<Arc<dyn Statuses>> {
 impl Shards for Tapped<Arc<dyn Shards>> {
     async fn load(&self) -> Result<Option<ShardMap>, StoreError> {
         self.tap.line.pass().await?;
-        self.store.load().await
+        let stored = self.store.load().await?;
+        let is_hidden =
+            |map: &ShardMap| map.epoch() > 1 && &*self.tap.process == "node-0" && self.tap.always(Act::HideMaps);
+        Ok(stored.filter(|map| !is_hidden(map)))
     }
 
     async fn store(&self, map: ShardMap) -> Result<bool, StoreError> {
         self.tap.line.pass().await?;
+        let before = self.store.load().await?;
+        let moves = before.is_some_and(|before| before.owners().ne(map.owners()));
+        if moves && self.tap.always(Act::LoseWaves) {
+            return Ok(true);
+        }
         self.store.store(map).await
     }
 
