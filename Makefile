@@ -38,7 +38,7 @@ ALL := --workspace --features peal-store/embedded,peal-store/conformance --featu
 BUILD_TESTED := cargo test $(ALL) --no-run --test commands --test core_model --test publisher
 
 .PHONY: help run cluster test check bench bench-services bench-publisher minute minute-services services services-down test-services failure-table test-rust test-browser test-api test-conformance \
-	test-producers test-cdc test-failures format lint lint-services docs has-rust has-python has-node has-producers has-maven has-chromium
+	test-producers test-cdc test-failures test-manifests format lint lint-services docs has-rust has-python has-node has-producers has-maven has-chromium
 
 help: ## Say what there is
 	@echo "Peal: everybody in a community is told what happened in it, once, in order."
@@ -97,6 +97,10 @@ services-down: ## Stop them again
 test-services: lint-services test-conformance test-producers test-cdc test-failures ## Kill Kafka, Redis, nodes and publishers for real; under 28 minutes
 
 # The parts of `make test` and `make check`, each of use alone.
+
+# Every overlay of k8s/ against the schemas of Kubernetes, without a cluster; kubectl and schemas from PyPI.
+test-manifests: has-python
+	@VENV="$(TARGET_DIR)/kubernetes-validate" k8s/test/validate.sh
 
 test-rust: has-rust
 	cargo test $(FEATURES) $(TESTS)
