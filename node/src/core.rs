@@ -17,6 +17,7 @@ mod ledger;
 mod parking;
 mod receipts;
 mod session;
+mod shed;
 mod user;
 mod wheel;
 
@@ -28,6 +29,7 @@ use peal_store::inbox::Marker;
 
 pub use self::event::{Frame, Input, Output, SessionId, Unavailable};
 use crate::limits::Limits;
+use crate::shedding::Shed;
 use absent::Absent;
 use commit::Committer;
 use inbox::{Fetching, Trimming};
@@ -64,6 +66,7 @@ pub struct Core {
     retry_wait: Duration,
     /// How sockets are closed since the partition is given up.
     draining: Option<(CloseCode, String)>,
+    shed: Shed,
     takeover: u32,
     outbox: Outbox,
     now: Duration,
@@ -96,6 +99,7 @@ impl Core {
             retry_at: None,
             retry_wait: limits.retry_min,
             draining: None,
+            shed: Shed::Nothing,
             takeover,
             outbox: Outbox::new(generation),
             now: Duration::ZERO,
@@ -128,6 +132,7 @@ impl Core {
             Input::Fetched(answer) => self.fetched(answer),
             Input::Trimmed(answer) => self.trimmed(answer),
             Input::Committed(answer) => self.committed(answer),
+            Input::Shed(shed) => self.shed(shed),
             Input::Drain(code, reason) => self.drain(code, reason),
             Input::Tick => self.tick(),
         }
@@ -153,7 +158,7 @@ impl Core {
     /// Whether the partition is to be read on; if not, its window is full.
     #[must_use]
     pub fn takes_records(&self) -> bool {
-        let room = self.ledger.bytes() < self.limits.window_bytes_max;
+        let room = self.ledger.bytes() < self.window_bytes_max();
         room && self.ledger.len() + self.absent.len() < self.limits.window_records_max && self.draining.is_none()
     }
 

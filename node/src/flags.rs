@@ -6,6 +6,7 @@ use std::str::FromStr;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use humantime::Duration;
+use peal_node::DefenceSettings;
 use peal_serve::services::{KafkaArgs, LogArgs, RedisArgs};
 
 const ABOUT: &str = "\
@@ -30,7 +31,7 @@ Examples:
 Paths:
   /v1/socket?user=42[&cursor=1.17]   the WebSocket of a user
   /v1/locate?user=42                 which node owns a user
-  /healthz  /readyz  /metrics        alive; reading and hearing all its partitions; Prometheus
+  /healthz  /readyz  /metrics        alive; reading and hearing all its partitions, none of which stalls; Prometheus
 
 Exit codes: 0 stopped when asked to · 1 it failed, one line says why · 2 the command line makes no sense";
 
@@ -64,6 +65,12 @@ pub(crate) struct Flags {
     /// is pushed]
     #[arg(long, env = "PEAL_PUSH_AFTER", value_name = "DURATION")]
     pub(crate) push_after: Option<Duration>,
+    /// Carry sockets of users of other nodes to their owners, and tell clients this URL, at which any node may answer, instead of
+    /// the nodes' [default: such sockets are refused with 421]
+    #[arg(long, env = "PEAL_RELAY", value_name = "URL")]
+    pub(crate) relay: Option<String>,
+    #[command(flatten)]
+    pub(crate) defence: DefenceSettings,
     #[command(flatten)]
     pub(crate) kafka: KafkaArgs,
     #[command(flatten)]
@@ -115,6 +122,16 @@ impl Flags {
 
     fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
+        if let Some(relay) = &self.relay {
+            if !is_url(relay) {
+                faults.push(format!(
+                    "--relay: {relay:?} is no URL that clients could connect to, such as wss://peal.example"
+                ));
+            }
+            for url in self.urls().iter().filter(|url| url.starts_with("wss://")) {
+                faults.push(format!("--relay: nodes reach each other without TLS, so {url} has to be ws://"));
+            }
+        }
         let (node, nodes) = (self.node.0, self.nodes.len());
         match (self.count(), &self.url) {
             (Some(_), None) => faults.push("--nodes says how many there are: say with --url where they are".to_owned()),
@@ -193,6 +210,24 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Flags::command().debug_assert();
+    }
+
+    #[test]
+    fn a_relay_takes_a_url_of_its_own_and_reaches_nodes_without_tls() {
+        assert_eq!(faults(&["--node", "0", "--nodes", "ws://a", "--relay", "wss://peal.example"]), "");
+        let both = faults(&["--node", "0", "--nodes", "wss://a", "--relay", "peal.example"]);
+        assert!(both.contains(r#""peal.example" is no URL"#) && both.contains("wss://a has to be ws://"), "{both}");
+    }
+
+    #[test]
+    fn what_a_node_takes_is_bounded_as_it_is_told() {
+        let words = ["peal-node", "--node", "0", "--nodes", "ws://a", "--handshake-rate", "50", "--memory-max", "1GiB"];
+        let flags = Flags::try_parse_from(words).unwrap();
+        let limits = flags.defence.applied_to(peal_node::limits::Limits::default());
+        assert_eq!((limits.handshakes_per_second, limits.handshakes_max), (50, 512));
+        assert_eq!(limits.memory_max, Some(1 << 30));
+        let refused = Flags::try_parse_from(words.map(|word| if word == "1GiB" { "1GB" } else { word }));
+        assert!(refused.unwrap_err().to_string().contains("as in 512MiB"));
     }
 
     #[test]

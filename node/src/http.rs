@@ -18,7 +18,7 @@ use axum::{Json, Router};
 use peal_proto::frame::Hello;
 use peal_proto::limits::CLIENT_FRAME_BYTES_MAX;
 use peal_proto::name::SUBPROTOCOL;
-use peal_proto::{CloseCode, Cursor, Problem, ProblemKind, Topic, UserId};
+use peal_proto::{CloseCode, Cursor, NodeId, Partition, Problem, ProblemKind, Topic, UserId};
 use peal_serve::Verb::Get;
 use peal_serve::openapi::{self, Api};
 use peal_serve::problem::method_not_allowed;
@@ -30,9 +30,14 @@ use tokio::time::timeout;
 use tower_http::cors::CorsLayer;
 
 use crate::core::SessionId;
-use crate::limits::{SOCKET_READ_BYTES, SOCKET_WRITE_BYTES, STARTED_TIMEOUT, WRITTEN_REPORTS_PER_BUDGET};
+use crate::handshakes::{Handshake, Refused};
+use crate::limits::{
+    SHED_RETRY_AFTER, SOCKET_READ_BYTES, SOCKET_WRITE_BYTES, STARTED_TIMEOUT, WRITTEN_REPORTS_PER_BUDGET,
+};
+use crate::relay::{Relayed, is_relayed};
 use crate::session::{Mailbox, Session, cut};
 use crate::shard::{Health, ShardHandle};
+use crate::shedding::Shed;
 use crate::state::NodeState;
 
 /// How long a client waits before it tries a node again that is not ready.
@@ -40,8 +45,9 @@ const NOT_READY_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// All routes of a node.
 pub(crate) fn router(state: Arc<NodeState>) -> Router {
+    let told = state.relay.as_ref().map(|relay| relay.url.as_str().into());
     let api = Api::new(document::TITLE, document::DESCRIPTION)
-        .on(Get, "/v1/locate", "locate", locate(state.map.clone()), openapi::locate)
+        .on(Get, "/v1/locate", "locate", locate(state.map.clone(), told), openapi::locate)
         .document(asyncapi::PATH, "asyncapi", asyncapi::SUMMARY, asyncapi::document)
         .layered(|api| api.method_not_allowed_fallback(method_not_allowed).layer(CorsLayer::permissive()))
         .on(Get, "/v1/socket", "socket", socket, document::socket)
@@ -71,16 +77,26 @@ fn cursor_from_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result
 async fn socket(State(node): State<Arc<NodeState>>, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
     let query = Query::<SocketQuery>::from_request_parts(&mut parts, &()).await;
+    if let (Ok(Query(query)), Some(relay)) = (&query, &node.relay)
+        && !is_relayed(&parts)
+        && let Some((owner, url)) = node.owner_elsewhere(query.user)
+    {
+        let handshake = node.begin_handshake(Some(node.map.borrow().partition(query.user)));
+        return match handshake {
+            Ok(_lasts) => relay.carry(Relayed { owner, url: &url, parts }).await,
+            Err(failure) => failure.into_response(),
+        };
+    }
     let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
         Ok(upgrade) => tuned(upgrade),
         Err(rejection) => return query.map_or_else(IntoResponse::into_response, |_| not_a_handshake(&rejection)),
     };
     let Query(query) = match query {
         Ok(query) => query,
-        Err(failure) => return refuse_in_words(upgrade, failure.problem.detail),
+        Err(failure) => return refuse_in_words(upgrade, failure.problem.detail, &node),
     };
     match node.admit(&query).await {
-        Ok(shard) => upgrade.on_upgrade(move |socket| open(node, shard, query, Box::new(socket))),
+        Ok(admitted) => upgrade.on_upgrade(move |socket| open(node, admitted, query, Box::new(socket))),
         Err(failure) => failure.into_response(),
     }
 }
@@ -100,9 +116,20 @@ fn not_a_handshake(rejection: &WebSocketUpgradeRejection) -> Response {
 }
 
 /// Accepts the upgrade in order to close it with a reason that a page can read.
-fn refuse_in_words(upgrade: WebSocketUpgrade, detail: String) -> Response {
-    metrics::counter!("peal_node_sessions_refused_total", "reason" => "invalid-query").increment(1);
-    upgrade.on_upgrade(async move |socket| close(socket, CloseCode::ProtocolError, &detail).await)
+fn refuse_in_words(upgrade: WebSocketUpgrade, detail: String, node: &NodeState) -> Response {
+    let handshake = match node.begin_handshake(None) {
+        Ok(handshake) => handshake,
+        Err(failure) => return failure.into_response(),
+    };
+    count_refused("invalid-query");
+    upgrade.on_upgrade(async move |socket| {
+        close(socket, CloseCode::ProtocolError, &detail).await;
+        drop(handshake);
+    })
+}
+
+fn count_refused(reason: &'static str) {
+    metrics::counter!("peal_node_sessions_refused_total", "reason" => reason).increment(1);
 }
 
 async fn close(mut socket: WebSocket, code: CloseCode, reason: &str) {
@@ -113,7 +140,7 @@ async fn close(mut socket: WebSocket, code: CloseCode, reason: &str) {
 
 impl NodeState {
     /// The partition that a socket belongs to, if it belongs here and may open now. The map may have named it just now.
-    async fn admit(&self, query: &SocketQuery) -> Result<ShardHandle, Failure> {
+    async fn admit(&self, query: &SocketQuery) -> Result<Admitted, Failure> {
         let partition = {
             let map = self.map.borrow();
             let (owner, url) = map.owner(query.user);
@@ -123,11 +150,37 @@ impl NodeState {
             }
             map.partition(query.user)
         };
+        let handshake = self.begin_handshake(Some(partition))?;
         let mut shards = self.shards.subscribe();
         let started = timeout(STARTED_TIMEOUT, shards.wait_for(|shards| shards.contains_key(&partition))).await;
         let shard = started.ok().and_then(|shards| shards.ok()?.get(&partition).cloned());
-        shard.filter(|shard| shard.health() != Health::Left).ok_or_else(|| {
+        let shard = shard.filter(|shard| shard.health() != Health::Left).ok_or_else(|| {
             Failure::unavailable(format!("node {} is leaving; try again", self.id), NOT_READY_RETRY_AFTER)
+        })?;
+        if shard.is_stalled(self.clock.uptime(), self.limits.stall_timeout) {
+            let detail = format!("partition {partition} of node {} does not answer; try again", self.id);
+            return Err(Failure::unavailable(detail, NOT_READY_RETRY_AFTER));
+        }
+        Ok(Admitted { shard, handshake })
+    }
+
+    /// The owner of a user, if that is another node, and its URL.
+    fn owner_elsewhere(&self, user: UserId) -> Option<(NodeId, String)> {
+        let map = self.map.borrow();
+        let (owner, url) = map.owner(user);
+        (owner != self.id).then(|| (owner, url.to_owned()))
+    }
+
+    /// A handshake, unless there are too many, or too little memory.
+    fn begin_handshake(&self, partition: Option<Partition>) -> Result<Handshake, Failure> {
+        if *self.shed.borrow() >= Shed::Sockets {
+            count_refused("memory");
+            let detail = format!("node {} has no memory for more sockets", self.id);
+            return Err(Failure::unavailable(detail, SHED_RETRY_AFTER));
+        }
+        self.handshakes.begin(partition).map_err(|Refused { why, wait }| {
+            count_refused(why.name());
+            Failure::unavailable(format!("node {} has more handshakes than it takes at a time", self.id), wait)
         })
     }
 
@@ -159,7 +212,14 @@ impl NodeState {
     }
 }
 
-async fn open(node: Arc<NodeState>, shard: ShardHandle, query: SocketQuery, socket: Box<WebSocket>) {
+/// A socket that may open.
+struct Admitted {
+    shard: ShardHandle,
+    handshake: Handshake,
+}
+
+async fn open(node: Arc<NodeState>, admitted: Admitted, query: SocketQuery, socket: Box<WebSocket>) {
+    let Admitted { shard, handshake } = admitted;
     if let Err(reason) = node.is_known(&shard, &query).await {
         return close(*socket, CloseCode::ProtocolError, &reason).await;
     }
@@ -177,7 +237,7 @@ async fn open(node: Arc<NodeState>, shard: ShardHandle, query: SocketQuery, sock
         report_bytes: node.limits.session_bytes_max / WRITTEN_REPORTS_PER_BUDGET,
         unreported: 0,
     };
-    session.run(query.cursor).await;
+    session.run(query.cursor, handshake).await;
 }
 
 /// What `/readyz` answers.
@@ -193,6 +253,12 @@ struct Readiness {
     deaf: usize,
     /// It was asked to stop, and gives its partitions to the others.
     leaving: bool,
+    /// The partitions whose loop does not come round.
+    stalled: Vec<Partition>,
+    /// What is shed for want of memory, and all before it: nothing, sockets, replays, live.
+    shed: &'static str,
+    /// By how many seconds the clock is ahead of that of the stores, or behind if negative; 0 where they go together.
+    clock_ahead_seconds: i64,
 }
 
 async fn readyz(State(node): State<Arc<NodeState>>) -> (StatusCode, Json<Readiness>) {
@@ -203,7 +269,11 @@ async fn readyz(State(node): State<Arc<NodeState>>) -> (StatusCode, Json<Readine
     let (starting, reading, waiting) = (count(Health::Starting), count(Health::Reading), count(Health::Waiting));
     let deaf = if node.limits.canary_interval.is_some() { node.deaf() } else { 0 };
     let leaving = node.seat.borrow().leaving_ms.is_some();
-    let ready = reading == partitions && deaf == 0 && !leaving;
+    let stalled = node.stalled();
+    let ready = reading == partitions && deaf == 0 && !leaving && stalled.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Readiness { ready, partitions, starting, reading, waiting, deaf, leaving }))
+    let (shed, clock_ahead_seconds) = (node.shed.borrow().name(), node.clock_ahead.load(Ordering::Relaxed));
+    let readiness =
+        Readiness { ready, partitions, starting, reading, waiting, deaf, leaving, stalled, shed, clock_ahead_seconds };
+    (status, Json(readiness))
 }

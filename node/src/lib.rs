@@ -4,7 +4,8 @@
 //! The modules follow one notification: the [`shard`] of its partition reads it, the [`core`] decides, without IO, what
 //! happens to it, and the [`session`] of each of its user's sockets sends it. [`http`] is how a socket gets there. Which
 //! partitions are the node's is followed by [`ownership`], that no other process reads them is seen to by [`tenure`], and whether it
-//! hears them is found out by the [`canary`].
+//! hears them is found out by the [`canary`]. How many sockets may open at a time is rationed by the [`handshakes`], and the [`guard`]
+//! looks whether there is memory, and whether partitions answer; what is shed when there is none is said by [`shedding`].
 
 mod canary;
 mod ownership;
@@ -16,13 +17,18 @@ pub mod core;
 
 mod session;
 
+mod guard;
+mod handshakes;
 mod http;
+mod relay;
+pub mod shedding;
 mod state;
 
 pub mod limits;
+mod settings;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicI64, AtomicU64};
 
 use axum::Router;
 use peal_proto::ShardMap;
@@ -33,9 +39,13 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub use crate::core::{Core, Input, Output};
+use crate::handshakes::Handshakes;
 use crate::limits::Limits;
 use crate::ownership::Ownership;
+use crate::relay::Relay;
+pub use crate::settings::DefenceSettings;
 use crate::shard::Shards;
+use crate::shedding::Shed;
 use crate::state::NodeState;
 use crate::tenure::{Known, Tenant};
 
@@ -51,8 +61,22 @@ impl Node {
     pub fn new(seat: Seat, stores: Stores, map: watch::Receiver<Arc<ShardMap>>, clock: Clock, limits: Limits) -> Self {
         let (id, log) = (seat.node, Arc::clone(&stores.log));
         let (seat, shards) = (watch::Sender::new(seat), watch::Sender::new(Shards::new()));
-        let state = NodeState { id, log, map, clock, limits, seat, shards, sessions: AtomicU64::new(1) };
+        let handshakes = Handshakes::new(id, clock.clone(), &limits);
+        let (shed, relay, clock_ahead) = (watch::Sender::new(Shed::Nothing), None, AtomicI64::new(0));
+        let sessions = AtomicU64::new(1);
+        let state =
+            NodeState { id, log, map, clock, limits, seat, shards, handshakes, shed, relay, clock_ahead, sessions };
         Self { state: Arc::new(state), stores }
+    }
+
+    /// The same, carrying sockets of users of other nodes to their owners; clients are told this URL, at which any node may answer,
+    /// instead of the nodes'. To be said before the router is taken.
+    #[must_use]
+    pub fn relaying(mut self, url: String) -> Self {
+        if let Some(state) = Arc::get_mut(&mut self.state) {
+            state.relay = Some(Relay::new(state.id, url));
+        }
+        self
     }
 
     /// The HTTP interface, to be served by [`peal_serve::serve`] as long as the node runs.
@@ -76,9 +100,11 @@ impl Node {
         shard::warm_up(&*stores.log).await;
         let owning = async {
             Ownership::new(&state, stores.clone()).run(stop.clone()).await;
+            state.relay.iter().for_each(Relay::stop);
             left.cancel();
         };
-        tokio::join!(owning, tenant.run(left.clone()), send_canaries(&state, &left));
+        let guarding = guard::run(&state, &*stores.leases, &left);
+        tokio::join!(owning, tenant.run(left.clone()), guarding, send_canaries(&state, &left));
     }
 }
 

@@ -40,6 +40,17 @@ pub struct Limits {
     pub sessions_per_user_max: usize,
     /// How long the inbox keeps an entry; the accounts of events say that it is parked no longer.
     pub inbox_ttl: Duration,
+    /// Handshakes a second, beyond as many at once as may be under way: each costs some 130 µs of processor time, so this is a
+    /// quarter of a core.
+    pub handshakes_per_second: u32,
+    /// Handshakes under way: from the upgrade until the socket is greeted. What they take stands in front of what sockets that
+    /// are there are told.
+    pub handshakes_max: u32,
+    /// Bytes of memory that the process may have, beside which it sheds work; `None` for any number.
+    pub memory_max: Option<u64>,
+    /// How long a partition may take for one turn of its loop before the node says that it is not ready: a turn takes
+    /// milliseconds, and a store that does not answer gives up by itself.
+    pub stall_timeout: Duration,
     /// How long a parked notification may wait for its user before it is pushed; `None` where nothing is pushed, and nothing
     /// written down.
     pub push_after: Option<Duration>,
@@ -71,6 +82,10 @@ impl Default for Limits {
             page_bytes_max: 64 * 1024,
             sessions_per_user_max: 8,
             inbox_ttl: Retention::default().ttl,
+            handshakes_per_second: 2_000,
+            handshakes_max: 512,
+            memory_max: None,
+            stall_timeout: Duration::from_secs(5),
             push_after: None,
             lease_term: Duration::from_secs(5),
             drain_spread: None,
@@ -133,6 +148,44 @@ pub const DEAF_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a socket may wait for its hello: its partition may be starting, or its store be away.
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A partition has at most this part of the handshakes under way: where it is slow to greet, others have room.
+pub const HANDSHAKE_SHARES: u32 = 4;
+
+/// No client is asked to come back later than a quarter more than this, however many come: a back-off of a client of its own is
+/// as long.
+pub const HANDSHAKE_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// How often a node with a limit of memory looks how much it has. A look costs some ten microseconds.
+pub const MEMORY_LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// From this part of its memory on, in percent, a node opens no sockets.
+pub const SHED_SOCKETS_PERCENT: u64 = 80;
+
+/// … replays to one user of a partition at a time.
+pub const SHED_REPLAYS_PERCENT: u64 = 85;
+
+/// … delivers nothing. What is left is for what is on its way between two looks.
+pub const SHED_LIVE_PERCENT: u64 = 90;
+
+/// So much lower each of these ends.
+pub const SHED_SLACK_PERCENT: u64 = 5;
+
+/// When a client that was refused a socket for want of memory may try again: memory that was given up is the system's again after
+/// some ten seconds.
+pub const SHED_RETRY_AFTER: Duration = Duration::from_secs(10);
+
+/// A partition takes a turn at least this often, so that one which takes none is known to stall.
+pub const TURN_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether a partition stalls.
+pub const STALL_LOOK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How often a node asks the stores what time it is.
+pub const CLOCK_LOOK_INTERVAL: Duration = Duration::from_secs(5);
+
+/// So far the node's clock may be from theirs before it is told: deadlines have seconds.
+pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(10);
+
 /// How long a client may take to answer a close before the connection is dropped.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -154,3 +207,21 @@ pub const SOCKET_READ_BYTES: usize = 512;
 /// Bytes that a socket gathers before it writes, unless it has nothing more to send: ten frames in one write cost an
 /// eighth of ten writes.
 pub const SOCKET_WRITE_BYTES: usize = 2_048;
+
+/// Sockets that a node relays; each takes two of its open files.
+pub const RELAYED_SOCKETS_MAX: usize = 20_000;
+
+/// How long the owner of a relayed socket may take to answer its handshake.
+pub const RELAY_OPEN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// When a client whose socket could not be relayed may try again: maps agree within a second, and so long a node takes to start.
+pub const RELAY_RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// Bytes that the kernel takes from an owner ahead of what the client behind the relay takes; by default it takes megabytes.
+pub const RELAY_UNREAD_BYTES: u32 = 64 * 1024;
+
+/// Bytes carried at a time from a client, which acknowledges in some 50, and kept for as long as the socket is open.
+pub const RELAY_UP_BYTES: usize = 256;
+
+/// Bytes carried at a time to a client: ten frames.
+pub const RELAY_DOWN_BYTES: usize = 2_048;

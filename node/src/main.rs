@@ -42,14 +42,17 @@ async fn run(flags: &Flags) -> Result<()> {
     let (seat, shards) = (seat(flags), Arc::clone(&stores.shards));
     remark(announcement(&seat, &map));
     let (sender, map) = watch::channel(map);
-    let limits = Limits {
+    let limits = flags.defence.applied_to(Limits {
         lease_term: flags.lease.into(),
         drain_spread: Some(flags.drain.into()),
         canary_interval: Some(flags.canary.into()),
         push_after: flags.push_after.map(Into::into),
         ..Limits::default()
-    };
-    let node = Node::new(seat, stores, map, Clock::system(), limits);
+    });
+    let mut node = Node::new(seat, stores, map, Clock::system(), limits);
+    if let Some(url) = &flags.relay {
+        node = node.relaying(url.clone());
+    }
 
     // Users who come while it leaves are served as long as it has their partition.
     let (stop, left) = (CancellationToken::new(), CancellationToken::new());

@@ -75,8 +75,8 @@ impl<'n> Ownership<'n> {
         let id = self.node.id;
         let (mut begun, mut moved) = (Vec::new(), Vec::new());
         for partition in map.owned_by(id).filter(|partition| !self.node.shards.borrow().contains_key(partition)) {
-            let (shard, handle) =
-                Shard::new(id, partition, self.stores.clone(), self.node.clock.clone(), self.node.limits);
+            let (clock, shed) = (self.node.clock.clone(), self.node.shed.subscribe());
+            let (shard, handle) = Shard::new(id, partition, self.stores.clone(), clock, self.node.limits, shed);
             self.running.spawn(async move { (partition, shard.run().await) });
             self.node.shards.send_modify(|shards| drop(shards.insert(partition, handle)));
             begun.push(partition.get());

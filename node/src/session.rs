@@ -22,6 +22,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::core::{Frame, Input, SessionId};
+use crate::handshakes::Handshake;
 use crate::limits::{CLOSE_TIMEOUT, HELLO_TIMEOUT};
 pub(crate) use mailbox::{Batch, Mail, Mailbox};
 
@@ -67,11 +68,13 @@ enum Event {
 }
 
 impl Session {
-    /// Opens the session at its partition, and runs it to its end.
-    pub(crate) async fn run(mut self, cursor: Option<Cursor>) {
+    /// Opens the session at its partition, and runs it to its end. The handshake is over when it is greeted.
+    pub(crate) async fn run(mut self, cursor: Option<Cursor>, handshake: Handshake) {
         let (session, mailbox) = (self.id, Arc::clone(&self.mailbox));
         let opened = Report::Opened { session, user: self.hello.user, cursor, mailbox };
-        let end = match timeout(HELLO_TIMEOUT, self.greet(opened)).await {
+        let greeted = timeout(HELLO_TIMEOUT, self.greet(opened)).await;
+        drop(handshake);
+        let end = match greeted {
             Ok(Ok(())) => self.converse().await,
             Ok(Err(end)) => end,
             Err(_) => End::Close(CloseCode::HelloTimeout, "this node is not ready for this user; try again".into()),

@@ -37,8 +37,9 @@ use self::meters::Meters;
 use self::notification::{Addressed, Reading};
 use self::poison::Poison;
 use crate::core::{Core, Frame, Input, Output, SessionId};
-use crate::limits::{Limits, REPORTS_MAX, REPORTS_PER_TURN};
+use crate::limits::{Limits, REPORTS_MAX, REPORTS_PER_TURN, TURN_INTERVAL};
 use crate::session::{Batch, Mailbox, Report};
+use crate::shedding::Shed;
 
 /// A socket as its partition holds it.
 struct Socket {
@@ -68,6 +69,8 @@ pub(crate) struct Shard {
     drain_until: Option<Duration>,
     /// Sockets that are to be closed once the partition is given up.
     departing: Departing,
+    /// What is shed for want of memory.
+    shed: watch::Receiver<Shed>,
     meters: Meters,
 }
 
@@ -78,6 +81,7 @@ impl Shard {
         stores: Stores,
         clock: Clock,
         limits: Limits,
+        shed: watch::Receiver<Shed>,
     ) -> (Self, ShardHandle) {
         let (sender, reports) = mpsc::channel(REPORTS_MAX);
         let shared = Arc::<Shared>::default();
@@ -99,6 +103,7 @@ impl Shard {
             read_at: Duration::ZERO,
             drain_until: None,
             departing: Departing::new(),
+            shed,
             meters: Meters::new(node),
         };
         (shard, handle)
@@ -133,6 +138,7 @@ impl Shard {
             tracing::info!(partition = self.partition.get(), at, took_ms, "the partition is taken over");
             self.serve(core, stop).await;
         }
+        self.shared.rest();
     }
 
     /// Another process reads the partition now. What was on its way here is its business: nothing is committed or parked
@@ -148,6 +154,7 @@ impl Shard {
             socket.mailbox.close(CloseCode::GoingAway, "another process has taken the node's place; reconnect".into());
         }
         self.shared.hearing.forget();
+        self.shared.rest();
         self.shared.set_health(Health::Starting);
     }
 
@@ -169,6 +176,7 @@ impl Shard {
                     let (now, wall) = self.time();
                     core.handle(now, wall, input);
                 }
+                () = has_changed(&mut self.shed) => {}
                 () = self.shared.hearing.is_to_listen_anew() => self.listen_anew(&core).await,
                 batch = next_batch(&mut self.reader), if reads => self.take_batch(&mut core, batch, stop).await,
                 count = self.reports.recv_many(&mut reports, REPORTS_PER_TURN) => {
@@ -202,6 +210,11 @@ impl Shard {
 
     fn pass_time(&mut self, core: &mut Core, stop: &CancellationToken) {
         let (now, wall) = self.time();
+        self.shared.turn(now);
+        let shed = *self.shed.borrow();
+        if core.is_shed() != shed {
+            core.handle(now, wall, Input::Shed(shed));
+        }
         if core.due().is_some_and(|due| due <= now) {
             core.handle(now, wall, Input::Tick);
         }
@@ -227,13 +240,11 @@ impl Shard {
 
     /// How long nothing is due.
     fn pause(&mut self, core: &mut Core) -> Duration {
-        /// A wake-up when there is nothing to wait for; harmless, and rare.
-        const IDLE: Duration = Duration::from_secs(3600);
         let now = self.clock.uptime();
         let reopens = self.reader.is_none() && self.drain_until.is_none();
         let reopen = reopens.then_some(self.read_at);
         let due = [core.due(), reopen, self.drain_until].into_iter().flatten().min();
-        due.map_or(IDLE, |due| due.saturating_sub(now))
+        due.map_or(TURN_INTERVAL, |due| due.saturating_sub(now).min(TURN_INTERVAL))
     }
 
     fn take_report(&mut self, core: &mut Core, (now, wall): (Duration, Timestamp), report: Report) {
@@ -417,6 +428,13 @@ impl Shard {
 /// Waits until the partition is this node's to read, or is not. Who says so may be gone, which changes nothing.
 async fn is(tenure: &mut watch::Receiver<bool>, held: bool) {
     if tenure.wait_for(|now| *now == held).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Waits until something else is shed. Who says so may be gone, which changes nothing.
+async fn has_changed(shed: &mut watch::Receiver<Shed>) {
+    if shed.changed().await.is_err() {
         std::future::pending::<()>().await;
     }
 }

@@ -192,6 +192,7 @@ mod tests {
     use super::*;
     use crate::limits::Limits;
     use crate::shard::{Shard, ShardHandle};
+    use crate::shedding::Shed;
 
     const TERM: Duration = Duration::from_secs(5);
 
@@ -223,8 +224,8 @@ mod tests {
         /// Gives it a partition.
         fn give(&self, partition: u32) -> ShardHandle {
             let (partition, stores) = (Partition::new(partition), self.stores.clone());
-            let clock = Clock::simulated(NOW);
-            let (shard, handle) = Shard::new(NodeId::new(0), partition, stores, clock, Limits::default());
+            let (clock, shed) = (Clock::simulated(NOW), watch::Sender::new(Shed::Nothing).subscribe());
+            let (shard, handle) = Shard::new(NodeId::new(0), partition, stores, clock, Limits::default(), shed);
             drop(shard);
             self.shards.send_modify(|shards| drop(shards.insert(partition, handle.clone())));
             handle

@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use peal_node::core::{Frame, SessionId, Unavailable};
 use peal_node::limits::Limits;
+use peal_node::shedding::Shed;
 use peal_node::{Core, Input, Output};
 use peal_proto::frame::GapReason;
 use peal_proto::{
@@ -67,6 +68,8 @@ enum Step {
     Skew {
         millis: i64,
     },
+    /// The node has more or less memory than before.
+    Shed(Shed),
     Crash,
     Wipe,
     Snapshot,
@@ -96,6 +99,7 @@ fn step() -> impl Strategy<Value = Step> {
         10 => (any::<usize>(), outcome).prop_map(|(pick, outcome)| Step::Answer { pick, outcome }),
         3 => (1_u64..4_000).prop_map(|millis| Step::Pass { millis }),
         1 => (-9_000_i64..9_000).prop_map(|millis| Step::Skew { millis }),
+        2 => prop::sample::select(&Shed::ALL[..]).prop_map(Step::Shed),
         1 => Just(Step::Crash),
         1 => Just(Step::Wipe),
         1 => Just(Step::Snapshot),
@@ -201,11 +205,14 @@ impl World {
 
     fn input(&mut self, input: Input) {
         self.latest = self.latest.max(self.wall());
+        let is_record = matches!(input, Input::Record { .. });
         self.core.handle(self.now, self.wall(), input);
         let outputs: Vec<_> = self.core.outputs().collect();
         for output in outputs {
             match output {
                 Output::Send { session, frame } => {
+                    let is_live = is_record && !matches!(frame, Frame::Hello { .. });
+                    assert!(!is_live || self.core.is_shed() < Shed::Live, "live delivery was shed");
                     let socket = self.sockets.get_mut(&session).unwrap();
                     if let Frame::Notification { value, .. } = &frame {
                         socket.unwritten += value.len();
@@ -219,9 +226,12 @@ impl World {
                     self.sockets.remove(&session).unwrap(); // with all that is on its wire, the worst case
                 }
                 Output::Rewind { to } => self.read_from = to,
-                Output::Park { .. } | Output::Fetch { .. } | Output::Trim { .. } | Output::Commit { .. } => {
+                Output::Fetch { ref requests } => {
+                    let most = [2, 2, 1, 0][self.core.is_shed() as usize];
+                    assert!(requests.len() <= most, "replays were shed");
                     self.asked.push(output);
                 }
+                Output::Park { .. } | Output::Trim { .. } | Output::Commit { .. } => self.asked.push(output),
             }
         }
         assert!(self.core.window_bytes() <= 4_400, "the window outgrew its limit");
@@ -267,6 +277,7 @@ impl World {
                 self.input(Input::Tick);
             }
             Step::Skew { millis } => self.skew = millis,
+            Step::Shed(shed) => self.input(Input::Shed(shed)),
             Step::Crash => self.crash(),
             Step::Wipe => self.inbox = Inbox::default(),
             Step::Snapshot => self.snapshot = self.inbox.clone(),
@@ -403,6 +414,7 @@ impl World {
 
     /// Answers everything, opens a socket of every client, and runs until nothing moves any more.
     fn heal(&mut self) {
+        self.input(Input::Shed(Shed::Nothing));
         for round in 0.. {
             assert!(round < 2_000, "no progress: {:?}", self.core);
             for user in 0..USERS {

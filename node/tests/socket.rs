@@ -2,161 +2,24 @@
 //! else. The stores are the simulated ones, so that they can be taken away.
 
 #![expect(clippy::unwrap_used, reason = "a connection that breaks fails the test")]
-#![expect(clippy::wildcard_enum_match_arm, reason = "anything but what is expected fails the test")]
 
-use std::sync::Arc;
+mod loopback;
+
 use std::time::Duration;
 
-use futures_util::{FutureExt, SinkExt, StreamExt};
-use peal_node::Node;
+use futures_util::FutureExt;
 use peal_node::limits::Limits;
-use peal_proto::frame::GapReason;
-use peal_proto::frame::NodeFrame;
-use peal_proto::{CloseCode, NodeId, Partition, Position, ShardMap, Topic};
-use peal_serve::{Clock, ConnectionLimits};
+use peal_proto::frame::{GapReason, NodeFrame};
+use peal_proto::{CloseCode, Partition, Position, Topic};
 use peal_store::inbox::Retention;
-use peal_store::leases::{Holder, Seat};
 use peal_store::log::{Headers, NewRecord};
 use peal_store::simulated::{Outage, Simulation, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::MaybeTlsStream;
 use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
-use tokio_util::sync::CancellationToken;
 
-const PARTITIONS: u32 = 4;
-
-/// Node 0 of two, which owns the even users.
-struct Bench {
-    services: Simulation,
-    address: String,
-    stop: CancellationToken,
-    running: JoinHandle<()>,
-}
-
-async fn node(limits: Limits) -> Bench {
-    peal_serve::telemetry::install_metrics();
-    start(Simulation::new(1, PARTITIONS, Retention::default()), limits).await
-}
-
-async fn start(services: Simulation, limits: Limits) -> Bench {
-    let listener = peal_serve::listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
-    let address = axum::serve::Listener::local_addr(&listener).unwrap().to_string();
-    let urls = vec![format!("ws://{address}"), "ws://127.0.0.1:9".to_owned()];
-    let (_, map) = watch::channel(Arc::new(ShardMap::new(5, PARTITIONS, urls).unwrap()));
-    let seat = Seat::new(NodeId::new(0), format!("ws://{address}"), Holder::new("node 0"));
-    let node = Node::new(seat, services.stores(), map, Clock::system(), limits);
-    let stop = CancellationToken::new();
-    tokio::spawn(peal_serve::serve(listener, node.router(), ConnectionLimits::default(), stop.clone()));
-    let running = tokio::spawn(node.run(stop.clone()));
-    let bench = Bench { services, address, stop, running };
-    while !bench.get("/readyz").await.starts_with("HTTP/1.1 200") {}
-    bench
-}
-
-impl Bench {
-    /// Appends a notification for each user.
-    async fn notify(&self, users: impl IntoIterator<Item = u64>, text: &str) {
-        let record = |user: u64| NewRecord {
-            partition: Partition::new(u32::try_from(user % u64::from(PARTITIONS)).unwrap()),
-            key: user,
-            headers: Headers::default(),
-            value: format!("{{\"id\":\"{text}:{user}\"}}").into(),
-        };
-        let records = users.into_iter().map(record).collect();
-        self.services.stores().log.append(Topic::Notifications, records).await.unwrap();
-    }
-
-    async fn connect(&self, query: &str) -> Client {
-        Client::over(self.try_connect(query).await.unwrap())
-    }
-
-    async fn try_connect(&self, query: &str) -> Result<Socket, Error> {
-        let mut request = format!("ws://{}/v1/socket?{query}", self.address).into_client_request()?;
-        request.headers_mut().insert("sec-websocket-protocol", "peal.v1".parse().unwrap());
-        connect_async(request).await.map(|(socket, _)| socket)
-    }
-
-    /// A plain HTTP request; head and body of the answer.
-    async fn get(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(&self.address).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.address);
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        answer
-    }
-}
-
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
-
-struct Client {
-    socket: Socket,
-}
-
-impl Client {
-    fn over(socket: Socket) -> Self {
-        Self { socket }
-    }
-
-    async fn text(&mut self) -> String {
-        loop {
-            match tokio::time::timeout(Duration::from_secs(20), self.socket.next()).await.unwrap().unwrap().unwrap() {
-                Message::Text(text) => return text.to_string(),
-                Message::Ping(_) => {}
-                other => panic!("expected text, not {other:?}"),
-            }
-        }
-    }
-
-    async fn hello(&mut self) -> String {
-        let text = self.text().await;
-        match NodeFrame::parse(&text).unwrap() {
-            NodeFrame::Hello(hello) => hello.cursor.to_string(),
-            other => panic!("expected a hello, not {other:?}"),
-        }
-    }
-
-    /// The next notification's id and the cursor behind it.
-    async fn notification(&mut self) -> (String, String) {
-        let text = self.text().await;
-        match NodeFrame::parse(&text).unwrap() {
-            NodeFrame::Notification { cursor, notification, .. } => {
-                let value: serde_json::Value = serde_json::from_str(notification.get()).unwrap();
-                (value["id"].as_str().unwrap().to_owned(), cursor.to_string())
-            }
-            other => panic!("expected a notification, not {other:?}"),
-        }
-    }
-
-    async fn send(&mut self, message: impl Into<Message>) {
-        self.socket.send(message.into()).await.unwrap();
-    }
-
-    async fn ack(&mut self, cursor: &str) {
-        self.send(format!("{{\"type\":\"ack\",\"cursor\":\"{cursor}\"}}")).await;
-    }
-
-    /// Reads up to the close; its code and reason.
-    async fn closed(&mut self) -> (u16, String) {
-        loop {
-            match tokio::time::timeout(Duration::from_secs(20), self.socket.next()).await.unwrap().unwrap().unwrap() {
-                Message::Close(Some(frame)) => return (frame.code.into(), frame.reason.to_string()),
-                Message::Text(_) | Message::Ping(_) => {}
-                other => panic!("expected a close, not {other:?}"),
-            }
-        }
-    }
-
-    async fn refused(&mut self, part: &str) {
-        let (code, reason) = self.closed().await;
-        assert_eq!(code, CloseCode::ProtocolError.number(), "{reason}");
-        assert!(reason.contains(part), "{reason:?} must contain {part:?}");
-    }
-}
+use self::loopback::{PARTITIONS, node, start};
 
 #[tokio::test]
 async fn a_client_with_a_cursor_sees_each_notification_once_and_in_order() {

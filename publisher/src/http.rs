@@ -79,7 +79,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .on(Get, "/v1/shards", "shards", shards::show, document::shards)
         .on(Put, "/v1/shards", "reshard", shards::put, document::reshard)
         .on(Get, "/v1/push/key", "pushKey", subscriptions::key, document::push_key)
-        .on(Get, "/v1/locate", "locate", locate(app.map.clone()), openapi::locate)
+        .on(Get, "/v1/locate", "locate", locate(app.map.clone(), None), openapi::locate)
         // Pages of other origins post and ask as well; who may is a token's business, not an origin's.
         .layered(|api| api.method_not_allowed_fallback(method_not_allowed).layer(CorsLayer::permissive()))
         .document(asyncapi::PATH, "asyncapi", asyncapi::SUMMARY, asyncapi::document)

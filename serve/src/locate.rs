@@ -28,11 +28,15 @@ pub struct Located {
     url: String,
 }
 
-/// Answers from the map as it is at the time.
-pub fn locate(map: watch::Receiver<Arc<ShardMap>>) -> impl Fn(Query<OfUser>) -> Ready<Json<Located>> + Clone {
+/// Answers from the map as it is at the time; where nodes relay, with the URL of all of them.
+pub fn locate(
+    map: watch::Receiver<Arc<ShardMap>>,
+    of_all: Option<Arc<str>>,
+) -> impl Fn(Query<OfUser>) -> Ready<Json<Located>> + Clone {
     move |Query(OfUser { user })| {
         let map = map.borrow();
         let (node, url) = map.owner(user);
-        ready(Json(Located { user, node, epoch: map.epoch(), url: url.to_owned() }))
+        let url = of_all.as_deref().unwrap_or(url).to_owned();
+        ready(Json(Located { user, node, epoch: map.epoch(), url }))
     }
 }

@@ -1,6 +1,7 @@
-//! What every process of the cluster is to the system: how it is asked to stop, what it may have open, and that it dies of
-//! what it can't repair.
+//! What every process of the cluster is to the system: how it is asked to stop, what it may have open and in memory, and that it
+//! dies of what it can't repair.
 
+mod memory;
 mod open_files;
 mod signals;
 
@@ -10,6 +11,7 @@ use std::process::ExitCode;
 
 use tokio_util::sync::CancellationToken;
 
+pub use self::memory::{MemoryMax, cgroup_max, resident_bytes};
 pub use self::open_files::raise as raise_open_files;
 pub use self::signals::Signals;
 

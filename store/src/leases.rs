@@ -108,6 +108,11 @@ pub trait Leases: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Vec<Lease>, StoreError>;
 
+    /// What time it is for whoever keeps them; `None` where that is the caller's own clock.
+    async fn time(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(None)
+    }
+
     /// Gives the leases back that are the holder's, so that nobody has to wait for them to run out.
     async fn release(&self, holder: &Holder, partitions: &[Partition]) -> Result<(), StoreError>;
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use peal_node::DefenceSettings;
 use peal_proto::ShardMap;
 use peal_proto::limits::PARTITIONS_DEFAULT;
 use peal_publisher::{AdmissionSettings, PushSettings};
@@ -59,6 +60,9 @@ pub struct Up {
     /// How many events a second are let in.
     #[command(flatten)]
     pub admission: AdmissionSettings,
+    /// How the nodes defend themselves.
+    #[command(flatten)]
+    pub defence: DefenceSettings,
     /// To where users who are away are pushed to.
     #[command(flatten)]
     pub push: PushSettings,

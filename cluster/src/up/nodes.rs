@@ -85,6 +85,7 @@ impl Nodes {
         let holder = Holder::new(format!("node {node} at {url}"));
         let seat = Seat::new(NodeId::new(node), url, holder);
         let limits = Limits { push_after: self.up.push_after(), ..Limits::default() };
+        let limits = self.up.defence.applied_to(limits);
         let part = Part::default();
         let (served, stop) = (CancellationToken::new(), part.stop.clone());
         let serving = Node::new(seat, self.stores.clone(), self.map.clone(), Clock::system(), limits);

@@ -11,6 +11,7 @@ use super::ledger::{Held, Sequence, Told};
 use super::session::Session;
 use super::user::User;
 use super::{Core, Frame, SessionId};
+use crate::shedding::Shed;
 
 impl Core {
     pub(super) fn record(&mut self, offset: Offset, held: Held) {
@@ -23,7 +24,8 @@ impl Core {
         let Some(sequence) = self.ledger.push(offset, held) else { return };
         let user = self.users.entry(user_id).or_default();
         user.hold(sequence, bytes);
-        if user.sessions.is_empty() || user.window_bytes() > self.limits.session_bytes_max {
+        let is_away = user.sessions.is_empty() || self.shed == Shed::Live;
+        if is_away || user.window_bytes() > self.limits.session_bytes_max {
             self.give_live(user_id, sequence);
             self.park_window(user_id);
         } else {
@@ -50,7 +52,7 @@ impl Core {
     }
 
     /// Sends the user's whole window to its inbox.
-    fn park_window(&mut self, user_id: UserId) {
+    pub(super) fn park_window(&mut self, user_id: UserId) {
         let Self { users, ledger, parking, .. } = self;
         let Some(user) = users.get_mut(&user_id) else { return };
         let last = user.window_last().and_then(|last| ledger.get(last));
@@ -183,11 +185,7 @@ impl Core {
         self.users.values_mut().for_each(User::rewind);
         self.users.retain(|_, user| !user.is_idle());
         self.sessions.values_mut().for_each(|session| session.replayed = None);
-        let mut waiting: Vec<_> = self.sessions.keys().copied().collect();
-        waiting.sort_unstable();
-        for session in waiting {
-            self.pump(session); // it may have waited for a record that was on its way to the inbox
-        }
+        self.pump_all(); // one may have waited for a record that was on its way to the inbox
     }
 
     /// Gives a socket a page of its user's inbox; `durable` is up to where it held everything that was parked.
@@ -216,7 +214,10 @@ impl Core {
 
     /// Brings a socket as far as it can be brought now: asks for the next page of its user's inbox, or gives it the window
     /// and makes it live.
-    fn pump(&mut self, id: SessionId) {
+    pub(super) fn pump(&mut self, id: SessionId) {
+        if self.shed == Shed::Live {
+            return;
+        }
         let Self { users, sessions, ledger, outbox, limits, lagging, to_fetch, .. } = self;
         let Some(session) = sessions.get_mut(&id).filter(|session| !session.live && !session.fetching) else { return };
         let Some(user) = users.get(&session.user) else { return };

@@ -9,6 +9,8 @@ use peal_proto::{
 };
 use peal_store::inbox::{Entry, Marker, Page, PageRequest, Parked};
 
+use crate::shedding::Shed;
+
 /// A socket, by a number that is never given twice by one node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(u64);
@@ -90,6 +92,8 @@ pub enum Input {
     Trimmed(Result<Option<Marker>, Unavailable>),
     /// The answer to [`Output::Commit`].
     Committed(Result<(), Unavailable>),
+    /// The node has so much or so little memory that this is shed from now on.
+    Shed(Shed),
     /// The partition is given up: close the sockets with this code for this reason, park what is left, commit.
     Drain(CloseCode, String),
     /// Time has passed.

@@ -74,7 +74,7 @@ impl Core {
         }
         let mut sessions = Vec::new();
         let mut requests = Vec::new();
-        while requests.len() < self.limits.pages_max
+        while requests.len() < self.pages_max()
             && let Some(id) = self.to_fetch.pop_front()
         {
             let Some(session) = self.sessions.get(&id) else { continue };

@@ -40,6 +40,11 @@ impl Session {
         if self.lagging.is_some() { self.queued <= bytes_max / 2 } else { self.queued <= bytes_max }
     }
 
+    /// New records go to the inbox, and from there to the socket.
+    pub(super) fn fall_back(&mut self) {
+        self.live = false;
+    }
+
     /// The socket is over its budget: it catches up later. Whether it was not before.
     pub(super) fn lag(&mut self, now: Duration) -> bool {
         self.live = false;

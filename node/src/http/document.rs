@@ -25,12 +25,16 @@ pub(super) fn socket(operation: Operation<'_>) -> Operation<'_> {
         .answers_empty(101, "The socket is open.")
         .refuses(ProblemKind::InvalidRequest, "It is no handshake of a WebSocket.")
         .refuses(ProblemKind::WrongNode, "The user belongs to another node; `url` says which.")
-        .refuses(ProblemKind::Unavailable, "The node is leaving.")
+        .refuses(
+            ProblemKind::Unavailable,
+            "The node is leaving, or has more handshakes than it takes at a time, or no memory for more sockets; or, where nodes \
+             relay, the owner can't be reached.",
+        )
 }
 
 pub(super) fn readyz(operation: Operation<'_>) -> Operation<'_> {
     operation
-        .summary("Whether the node reads all its partitions, and hears them")
+        .summary("Whether the node reads all its partitions, hears them, and none of them stalls")
         .answers(200, "It does.")
         .answers(503, "It does not.")
 }

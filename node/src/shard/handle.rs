@@ -42,12 +42,18 @@ pub(crate) struct ShardHandle {
 pub(super) struct Shared {
     read_position: AtomicU64,
     health: AtomicU8,
+    /// When the last turn of its loop began, in milliseconds of the node's monotonic clock and one more; 0 while it has no loop.
+    turned_at: AtomicU64,
     pub(super) hearing: Hearing,
     /// Whether the partition is this node's to read.
     pub(super) tenure: watch::Sender<bool>,
     /// The partition is to be given up.
     pub(super) stop: CancellationToken,
     farewell: OnceLock<Farewell>,
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX - 1)
 }
 
 impl Shared {
@@ -62,6 +68,16 @@ impl Shared {
 
     pub(super) fn set_read(&self, position: Position) {
         self.read_position.store(position.next().get(), Ordering::Relaxed);
+    }
+
+    /// A turn of its loop begins.
+    pub(super) fn turn(&self, now: Duration) {
+        self.turned_at.store(millis(now) + 1, Ordering::Relaxed);
+    }
+
+    /// Its loop has ended.
+    pub(super) fn rest(&self) {
+        self.turned_at.store(0, Ordering::Relaxed);
     }
 
     /// A store answered, or did not.
@@ -118,6 +134,12 @@ impl ShardHandle {
     /// Whether the partition has read up to here, so that a cursor may say so.
     pub(crate) fn has_read(&self, position: Position) -> bool {
         position.next().get() <= self.shared.read_position.load(Ordering::Relaxed)
+    }
+
+    /// Whether its loop has not come round for so long.
+    pub(crate) fn is_stalled(&self, now: Duration, timeout: Duration) -> bool {
+        let turned_at = self.shared.turned_at.load(Ordering::Relaxed);
+        turned_at > 0 && (millis(now) + 1).saturating_sub(turned_at) >= millis(timeout)
     }
 
     /// What the partition hears.

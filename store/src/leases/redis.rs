@@ -98,6 +98,11 @@ impl Leases for RedisLeases {
         try_join_all(partitions.iter().map(|partition| self.claim_one(holder, *partition, term))).await
     }
 
+    async fn time(&self) -> Result<Option<Timestamp>, StoreError> {
+        let (seconds, micros): (u64, u64) = self.connection.run(&redis::cmd("TIME")).await?;
+        Ok(Some(Timestamp::from_millis(seconds * 1_000 + micros / 1_000)))
+    }
+
     async fn release(&self, holder: &Holder, partitions: &[Partition]) -> Result<(), StoreError> {
         try_join_all(partitions.iter().map(|partition| self.release_one(holder, *partition))).await.map(drop)
     }

@@ -117,6 +117,17 @@ impl Site {
         sum
     }
 
+    /// Whether `/readyz` of every node has this in it.
+    pub(crate) async fn all_nodes_say(&self, words: &str) -> bool {
+        for node in 0..NODES {
+            let says = page::get((self.place.host, self.nodes_port + node).into(), "/readyz").await.unwrap_or_default();
+            if !says.contains(words) {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Waits until publisher and nodes say that they are ready.
     pub(crate) async fn is_ready(&mut self) {
         let (host, port) = (self.place.host, self.nodes_port);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::parts::clock::JumpingClock;
+use crate::real::until;
 use crate::trial::{Ground, Outcome, Setup, Trial};
 
 const HOUR: i64 = 3_600;
@@ -19,6 +20,19 @@ pub(super) async fn jumps(ground: &mut Ground) -> Outcome {
         trial.fault_ends();
         trial.is_back(BACK_TIMEOUT).await;
         trial.goes_on(Duration::from_secs(5)).await;
+        let word = format!(r#""clock_ahead_seconds":{}"#, digits(seconds));
+        let named = async || trial.site.all_nodes_say(&word).await;
+        until("the nodes name how far their clock is off", BACK_TIMEOUT, named).await;
     }
+    trial.held("each node named how far its clock was off, and when it was right again");
     trial.end().await
+}
+
+/// How the number begins that the nodes say: it is read some moments after it was measured, and may be a second less.
+fn digits(seconds: i64) -> &'static str {
+    match seconds {
+        0 => "0}",
+        1.. => "3",
+        _ => "-3",
+    }
 }
