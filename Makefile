@@ -37,7 +37,10 @@ CLUSTER := --package peal-node --package peal-publisher --package peal-cluster -
 ALL := --workspace --features peal-store/embedded,peal-store/conformance --features $(ON_SERVICES)
 BUILD_TESTED := cargo test $(ALL) --no-run --test commands --test core_model --test publisher
 
-.PHONY: help run cluster test check bench bench-services bench-publisher minute minute-services services services-down test-services failure-table test-rust test-browser test-api test-conformance \
+# What npm writes when all of Artillery is there.
+ARTILLERY := artillery/node_modules/.package-lock.json
+
+.PHONY: help run cluster test check bench bench-services bench-publisher minute minute-services load services services-down test-services failure-table test-rust test-browser test-load test-api test-conformance \
 	test-producers test-cdc test-failures test-manifests format lint lint-services docs has-rust has-python has-node has-producers has-maven has-chromium
 
 help: ## Say what there is
@@ -88,6 +91,11 @@ minute-services: has-rust ## The same to a publisher on a real Kafka and Redis
 		redis-cli -u "$$PEAL_REDIS/9" flushdb > /dev/null; \
 		"$(TARGET_DIR)/release/peal" bench --services --redis "$$PEAL_REDIS/9" --joins 5000 $(ARGS)
 
+load: has-rust has-node $(ARTILLERY) ## Run the load plans, and write docs/load.md (make load SERVICES=1 on a real Kafka and Redis)
+	@cargo build --release $(if $(SERVICES),$(CLUSTER),--package peal-cluster)
+	@if [ -n "$(SERVICES)" ]; then eval "$$(services/up.sh)"; trap services/down.sh EXIT; export PEAL_REDIS="$$PEAL_REDIS/9"; fi; \
+		"$$(artillery/node)" artillery/report/run.js "$(TARGET_DIR)/release" $(if $(SERVICES),--services) $(ARGS)
+
 services: ## Start a real Kafka and a real Redis on loopback (make services BROKERS=3 for three brokers)
 	@services/up.sh
 
@@ -109,6 +117,17 @@ test-browser: has-rust has-node has-chromium
 	cargo test --workspace $(FEATURES) --no-run --test commands
 	cd browser && npm ci --no-audit --no-fund --silent && npm run --silent check
 	cd browser && PEAL_BIN="$(TARGET_DIR)/debug/peal" npm run --silent e2e
+
+# Every load plan in its short form, which passes, and fails when a notification is withheld; about a minute and a half.
+test-load: has-rust has-node $(ARTILLERY)
+	cargo test --workspace $(FEATURES) --no-run --test commands
+	cd artillery && npm run --silent check
+	cd artillery && PEAL_BIN="$(TARGET_DIR)/debug/peal" npm run --silent test
+
+# Only when it has changed: it is 650 MB, most of it for clouds that no plan uses.
+$(ARTILLERY): artillery/package-lock.json
+	cd artillery && npm ci --no-audit --no-fund --silent
+	@touch "$@"
 
 # Some 1,500 requests made from the documents of the interface, each answer held to them; half a minute.
 test-api: has-rust has-python
@@ -165,7 +184,7 @@ has-rust:
 
 has-node:
 	@command -v npm > /dev/null && node --eval 'process.exit(+(parseInt(process.versions.node) < 20))' || { \
-		echo "Node.js 20 or newer with npm is missing; only the tests of the page need it. On Debian:" >&2; \
+		echo "Node.js 20 or newer with npm is missing; only the page's tests and the load plans need it. On Debian:" >&2; \
 		echo "apt-get install nodejs npm; elsewhere: https://nodejs.org." >&2; \
 		exit 1; }
 

@@ -198,7 +198,11 @@ impl Api {
         serde_json::from_slice(&body).map_err(foreign)
     }
 
-    async fn exchange(
+    /// Any request: its answer, whatever its status.
+    ///
+    /// # Errors
+    /// [`ApiError`], where there is none.
+    pub(crate) async fn exchange(
         &self,
         method: Method,
         path: &str,
@@ -214,6 +218,17 @@ impl Api {
         let (head, body) = response.into_parts();
         let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(|error| self.broken(error))?;
         Ok((head.status, head.headers, body.to_bytes()))
+    }
+
+    /// A stream of the server's: the status, and the body as it comes.
+    ///
+    /// # Errors
+    /// [`ApiError`], where there is none.
+    pub(crate) async fn stream(&self, path: &str) -> Result<(StatusCode, Incoming), ApiError> {
+        let request = Request::get(self.base.join(path)).body(Body::new(Full::default()));
+        let response = self.respond(request.map_err(|error| self.broken(error))?).await?;
+        let (head, body) = response.into_parts();
+        Ok((head.status, body))
     }
 
     async fn respond(&self, request: Request<Body>) -> Result<Response<Incoming>, ApiError> {

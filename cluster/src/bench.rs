@@ -9,7 +9,7 @@ mod baseline;
 pub mod floor;
 mod heard;
 mod minute;
-mod process;
+pub(crate) mod process;
 #[cfg(feature = "services")]
 mod publisher;
 mod report;
@@ -173,6 +173,6 @@ fn each(sockets: u32, before: u64, after: u64) -> f64 {
 }
 
 /// Three digits, up to ten minutes.
-fn histogram() -> io::Result<Histogram<u64>> {
+pub(crate) fn histogram() -> io::Result<Histogram<u64>> {
     Histogram::new_with_bounds(1, 600_000_000, 3).map_err(io::Error::other)
 }

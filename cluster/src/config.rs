@@ -8,6 +8,7 @@ pub mod bench;
 pub mod dead_letters;
 pub mod events;
 pub mod listen;
+pub mod load;
 pub mod members;
 pub mod reshard;
 #[cfg(feature = "services")]
@@ -96,6 +97,9 @@ pub enum Command {
     #[cfg(feature = "services")]
     #[command(long_about = topics::ABOUT)]
     Topics(topics::Topics),
+    /// Run a load plan, and fail unless everything arrives
+    #[command(long_about = load::ABOUT)]
+    Load(load::Load),
     /// Measure memory, throughput and latency on this machine
     #[command(long_about = bench::ABOUT)]
     Bench(bench::Bench),
@@ -139,6 +143,7 @@ pub fn read() -> Command {
         | Command::Reshard(_)
         | Command::Status(_)
         | Command::Listen(_)
+        | Command::Load(_)
         | Command::Floor(_) => return command,
     };
     if !faults.is_empty() {

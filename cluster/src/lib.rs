@@ -2,7 +2,8 @@
 //!
 //! [`up`] runs a publisher and nodes on the embedded stores. An event is posted through the [`api`] ([`events`],
 //! [`mod@batch`], [`members`]) and arrives at a [`client`] ([`listen`]). [`mod@bench`] measures what lies between, with a cluster in a
-//! [`child`] process. What a publisher and a node do is their own crates' business.
+//! [`child`] process; [`mod@load`] runs plans against a cluster that is there. What a publisher and a node do is their own crates'
+//! business.
 
 pub mod config;
 
@@ -23,6 +24,7 @@ pub mod listen;
 
 pub mod bench;
 pub mod child;
+pub mod load;
 
 pub mod limits;
 pub mod output;

@@ -96,6 +96,9 @@ pub const SOCKET_READ_BYTES: usize = 4 * 1024;
 /// Bytes of a frame that a client takes: an event of 64 KiB with what stands around it, and room for larger data.
 pub const FRAME_BYTES_MAX: usize = 1024 * 1024;
 
+/// Users of `peal load` that are at it together: each may have a connection.
+pub const LOAD_USERS_MAX: usize = 15_000;
+
 /// Members that `peal members verify` compares at once: 80 MB of ids.
 pub const MEMBERS_VERIFIED_MAX: u64 = 10_000_000;
 

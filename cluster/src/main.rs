@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use peal_cluster::config::{self, Command};
-use peal_cluster::{batch, bench, dead_letters, events, listen, members, output, reshard, status, up};
+use peal_cluster::{batch, bench, dead_letters, events, listen, load, members, output, reshard, status, up};
 use tokio::runtime::{Builder, Runtime};
 
 #[global_allocator]
@@ -37,6 +37,7 @@ fn run(command: Command) -> Result<()> {
         Command::Listen(listen) => client()?.block_on(listen::run(&listen))?,
         #[cfg(feature = "services")]
         Command::Topics(topics) => client()?.block_on(peal_cluster::topics::run(&topics))?,
+        Command::Load(load) => server()?.block_on(load::run(&load))?,
         Command::Bench(bench) => server()?.block_on(bench::run(&bench))?,
         Command::Floor(floor) => server()?.block_on(bench::floor::run(&floor))?,
     }

@@ -6,20 +6,20 @@ use std::time::Duration;
 
 /// Processes to look at, as one.
 #[derive(Debug, Clone)]
-pub(super) struct Observed(Vec<PathBuf>);
+pub(crate) struct Observed(Vec<PathBuf>);
 
 impl Observed {
-    pub(super) fn new(ids: &[u32]) -> Self {
+    pub(crate) fn new(ids: &[u32]) -> Self {
         Self(ids.iter().map(|id| PathBuf::from(format!("/proc/{id}"))).collect())
     }
 
     /// Bytes of memory that are resident (`VmRSS`).
-    pub(super) fn resident_bytes(&self) -> io::Result<u64> {
+    pub(crate) fn resident_bytes(&self) -> io::Result<u64> {
         self.0.iter().map(|process| resident_bytes(process)).sum()
     }
 
     /// CPU time of all its threads, in user mode and in the kernel.
-    pub(super) fn cpu_time(&self) -> io::Result<Duration> {
+    pub(crate) fn cpu_time(&self) -> io::Result<Duration> {
         self.0.iter().map(|process| cpu_time(process)).sum()
     }
 }

@@ -1,0 +1,98 @@
+// `make load`: runs the set against one node and against three, and writes docs/load.md with its charts. What was measured before
+// on the other kind of cluster stays.
+//   report/run.js BIN [--services] [TRIAL…]
+
+import { execFileSync, spawn } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpus, release, tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { peaks, since, spent } from "./busy.js";
+import { page } from "./page.js";
+import { Site } from "./site.js";
+import { TRIALS } from "./trials.js";
+
+const HERE = join(import.meta.dirname, "..");
+const DOCS = join(HERE, "../docs");
+const KEPT = join(DOCS, "load/figures.json");
+const NODES = [1, 3];
+
+const [bin = "", ...words] = process.argv.slice(2);
+const services = words.includes("--services");
+const names = words.filter((word) => word !== "--services");
+const where = services ? "services" : "embedded";
+
+/** @type {import("./page.js").Kept} */
+const kept = existsSync(KEPT) ? JSON.parse(readFileSync(KEPT, "utf8")) : {};
+let failed = 0;
+for (const nodes of NODES) {
+  for (const trial of TRIALS.filter(({ name }) => names.length === 0 || names.includes(name))) {
+    console.log(`${trial.name} on ${nodes} node(s), by ${trial.generator} …`);
+    const outcome = await measured(trial, nodes);
+    for (const fault of outcome.faults) console.log(`  FAILED: ${fault}`);
+    failed += outcome.faults.length;
+    ((kept[where] ??= { machine: machine(), trials: {} }).trials[trial.name] ??= {})[nodes] = outcome;
+    kept[where].machine = machine();
+    mkdirSync(join(DOCS, "load"), { recursive: true });
+    writeFileSync(KEPT, `${JSON.stringify(kept, null, 1)}\n`);
+  }
+}
+const { text, charts } = page(kept);
+writeFileSync(join(DOCS, "load.md"), text);
+for (const [name, svg] of Object.entries(charts)) writeFileSync(join(DOCS, "load", name), svg);
+console.log(`written: docs/load.md; ${failed} faults`);
+process.exit(failed === 0 ? 0 : 1);
+
+/** @param {import("./trials.js").Trial} trial @param {number} nodes @returns {Promise<import("./page.js").Outcome>} */
+async function measured(trial, nodes) {
+  const site = await Site.start({ bin, nodes, services });
+  try {
+    const before = spent(site.parts);
+    const figures = await (trial.generator === "Artillery" ? byArtillery(trial, site) : byLoad(trial, site));
+    const { faults, ...numbers } = figures;
+    return { generator: trial.generator, faults, figures: numbers, cpu: since(site.parts, before), memory: peaks(site.parts) };
+  } finally {
+    await site.stop();
+  }
+}
+
+/** @param {import("./trials.js").Trial} trial @param {Site} site */
+async function byLoad({ plan, environment }, site) {
+  const words = ["load", "--json", "--plan", join(HERE, plan), "--url", site.url];
+  if (environment !== undefined) words.push("--environment", environment);
+  for (const { name, id } of site.parts) words.push("--observe", `${name}=${id}`);
+  const text = await output(join(bin, "peal"), words);
+  const figures = JSON.parse(text.split("\n").find((line) => line.startsWith("{")) ?? `{"faults":${JSON.stringify([text])}}`);
+  return { ...figures, generator_cores: figures.cores?.generator };
+}
+
+/** @param {import("./trials.js").Trial} trial @param {Site} site */
+async function byArtillery({ plan, environment }, site) {
+  const log = join(tmpdir(), `artillery-${process.pid}.json`);
+  const words = [join(HERE, plan), "--quiet", "--target", site.url, "--output", log];
+  if (environment !== undefined) words.push("--environment", environment);
+  const lines = (await output(join(HERE, "run"), words)).split("\n").filter((line) => line.startsWith("peal: "));
+  const figures = JSON.parse(lines.find((line) => line.startsWith("peal: {"))?.slice("peal: ".length) ?? "{}");
+  const faults = lines.filter((line) => line.startsWith("peal: FAILED: ")).map((line) => line.slice("peal: FAILED: ".length));
+  if (figures.events === undefined) faults.push("Artillery ended without figures");
+  const { summaries } = existsSync(log) ? JSON.parse(readFileSync(log, "utf8")).aggregate : {};
+  const answers = summaries?.["http.response_time"];
+  return { ...figures, faults, answer_mean_ms: answers?.mean, answer_p99_ms: answers?.p99 };
+}
+
+/** @param {string} program @param {string[]} words @returns {Promise<string>} */
+function output(program, words) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, words, { stdio: ["ignore", "pipe", "inherit"] });
+    let text = "";
+    child.stdout.on("data", (more) => (text += more));
+    child.on("error", reject);
+    child.on("close", () => resolve(text));
+  });
+}
+
+function machine() {
+  const commit = execFileSync("git", ["describe", "--always", "--dirty", "--abbrev=10"], { cwd: HERE, encoding: "utf8" }).trim();
+  const [cpu] = cpus();
+  return `commit ${commit}; ${cpus().length} cores of ${cpu?.model ?? "an unknown kind"}, Linux ${release()}`;
+}

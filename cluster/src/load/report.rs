@@ -1,0 +1,120 @@
+//! What came of a run, for a person or as JSON; and how busy the generator was, as a figure may be its ceiling and not the
+//! cluster's.
+
+use std::fmt::Write;
+use std::thread::available_parallelism;
+
+use hdrhistogram::Histogram;
+use serde_json::{Value, json};
+
+use super::busy::Busy;
+use super::course::{Passed, Run};
+
+/// Everything that is printed.
+pub(super) struct Report<'r> {
+    pub(super) run: &'r Run,
+    pub(super) passed: &'r [Passed],
+    pub(super) busy: &'r Busy,
+    pub(super) resident: &'r [(String, u64)],
+    pub(super) faults: &'r [String],
+}
+
+impl Report<'_> {
+    /// One object, with the names that Artillery's side prints.
+    pub(super) fn json(&self) -> Value {
+        let notes = self.run.record.notes();
+        let ledger = self.run.audience.ledger();
+        let posting = notes.posting.map_or(0.0, |(first, last)| (last.saturating_sub(first)).as_secs_f64());
+        let started: u64 = self.passed.iter().map(|phase| phase.started).sum();
+        let mut figures = json!({
+            "started": started,
+            "events": ledger.accepted_count(),
+            "refused": notes.refused,
+            "posting_s": round(posting),
+            "heard": ledger.heard_count(),
+            "owed": ledger.owed_count(),
+            "phases": self.passed.iter().map(Passed::json).collect::<Value>(),
+            "cores": self.busy.cores().into_iter().map(|(name, cores)| (name, round(cores).into())).collect::<serde_json::Map<_, _>>(),
+            "cpu_s": self.busy.spent().iter().map(|(name, time)| (name.clone(), round(time.as_secs_f64()).into())).collect::<serde_json::Map<_, _>>(),
+            "resident_mib": self.resident.iter().map(|(name, bytes)| (name.clone(), (bytes >> 20).into())).collect::<serde_json::Map<_, _>>(),
+            "faults": self.faults,
+        });
+        let spans = [("answer", &notes.answers), ("delivery", &notes.deliveries), ("open", &notes.opens)];
+        for (name, span) in spans.into_iter().filter(|(_, span)| !span.is_empty()) {
+            figures[format!("{name}_mean_ms")] = round(span.mean() / 1_000.0).into();
+            for (quantile, at) in [("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0)] {
+                figures[format!("{name}_{quantile}_ms")] = round(millis(span, at)).into();
+            }
+        }
+        for (name, span) in &notes.figures {
+            figures[*name] = round(span.as_secs_f64()).into();
+        }
+        figures
+    }
+
+    /// A few lines.
+    pub(super) fn text(&self) -> String {
+        let mut out = String::new();
+        for phase in self.passed {
+            let Passed { name, asked, started, took, late, limit } = phase;
+            let seconds = took.as_secs_f64();
+            let late = late.as_millis();
+            line(&mut out, format!("{name}: {started} of {asked} users in {seconds:.1} s, at most {late} ms late"));
+            if let Some(limit) = limit {
+                let (asked, accepted, refused) = (limit.asked, limit.accepted, limit.refused);
+                line(
+                    &mut out,
+                    format!(
+                        "  the limit: {}, with {asked} a second: {accepted} accepted, {refused} refused",
+                        limit.why
+                    ),
+                );
+                line(&mut out, format!("  then busy: {}", cores(&limit.busy)));
+            }
+        }
+        let figures = self.json();
+        for (name, figure) in figures.as_object().into_iter().flatten().filter(|(_, figure)| figure.is_number()) {
+            line(&mut out, format!("{name:<20} {figure}"));
+        }
+        let machine = available_parallelism().map_or(0, usize::from);
+        line(&mut out, format!("busy, of {machine} cores: {}", cores(&self.busy.cores())));
+        let verdict = if self.faults.is_empty() { "passed: each once, in order" } else { "failed" };
+        out + verdict
+    }
+}
+
+impl Passed {
+    fn json(&self) -> Value {
+        let Self { name, asked, started, took, late, limit } = self;
+        json!({
+            "name": name,
+            "asked": asked,
+            "started": started,
+            "seconds": round(took.as_secs_f64()),
+            "late_ms": u64::try_from(late.as_millis()).unwrap_or(u64::MAX),
+            "limit": limit.as_ref().map(|limit| json!({
+                "why": limit.why,
+                "asked": limit.asked,
+                "accepted": limit.accepted,
+                "refused": limit.refused,
+                "cores": limit.busy.iter().map(|(name, cores)| (name.clone(), round(*cores).into())).collect::<serde_json::Map<_, _>>(),
+            })),
+        })
+    }
+}
+
+fn line(out: &mut String, text: String) {
+    writeln!(out, "{text}").unwrap_or_default(); // a String takes every write
+}
+
+fn cores(busy: &[(String, f64)]) -> String {
+    busy.iter().map(|(name, cores)| format!("{name} {cores:.2}")).collect::<Vec<_>>().join(", ")
+}
+
+fn millis(span: &Histogram<u64>, quantile: f64) -> f64 {
+    u32::try_from(span.value_at_quantile(quantile)).map_or(f64::INFINITY, f64::from) / 1_000.0
+}
+
+fn round(number: f64) -> f64 {
+    (number * 100.0).round() / 100.0
+}
