@@ -4,7 +4,6 @@
 mod clients;
 mod clock;
 mod kafka;
-mod memory;
 mod nodes;
 mod poison;
 mod publishers;
@@ -81,12 +80,6 @@ pub(crate) fn all() -> Vec<Row> {
             "the wall clock jumps an hour ahead, two back, and home",
             "a shim before libc's clock",
             |ground| Box::pin(clock::jumps(ground)),
-        ),
-        row(
-            "memory_short",
-            "nodes with 64 MiB, and 420 clients that do not read 384 KiB each",
-            "`--memory-max`; their sockets are left full",
-            |ground| Box::pin(memory::short(ground)),
         ),
         row("never_reads", "a client that never reads", "its socket is left full", |ground| {
             Box::pin(clients::never_read(ground))

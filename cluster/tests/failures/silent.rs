@@ -10,9 +10,9 @@ use peal_proto::frame::NodeFrame;
 use peal_proto::name::SUBPROTOCOL;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, header};
-use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 use crate::latecomer;
@@ -29,7 +29,10 @@ pub(crate) struct Silent {
 
 impl Silent {
     pub(crate) async fn open(user: UserId, node: SocketAddr) -> Self {
-        let mut link = try_open(user, node).await.unwrap();
+        let stream = TcpStream::connect(node).await.unwrap();
+        let mut request = format!("ws://{node}/v1/socket?user={user}").into_client_request().unwrap();
+        request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+        let (mut link, _) = client_async(request, stream).await.unwrap();
         let hello = timeout(HELLO_TIMEOUT, link.next()).await.expect("a hello").unwrap().unwrap();
         let Message::Text(text) = hello else { panic!("the first frame is no text: {hello:?}") };
         assert!(matches!(NodeFrame::parse(&text), Ok(NodeFrame::Hello(_))), "{text}");
@@ -41,22 +44,4 @@ impl Silent {
         drop(self.link);
         latecomer::reads(api, &oracle, self.user, END_TIMEOUT).await
     }
-}
-
-/// What a node answers to a handshake, if not with a socket.
-pub(crate) async fn refusal(user: UserId, node: SocketAddr) -> Option<String> {
-    match try_open(user, node).await {
-        Err(Error::Http(answer)) => {
-            let body = String::from_utf8_lossy(answer.body().as_deref().unwrap_or_default()).into_owned();
-            Some(format!("{} {body}", answer.status().as_u16()))
-        }
-        Ok(_) | Err(_) => None,
-    }
-}
-
-async fn try_open(user: UserId, node: SocketAddr) -> Result<WebSocketStream<TcpStream>, Error> {
-    let stream = TcpStream::connect(node).await?;
-    let mut request = format!("ws://{node}/v1/socket?user={user}").into_client_request()?;
-    request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
-    client_async(request, stream).await.map(|(link, _)| link)
 }
