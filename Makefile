@@ -40,13 +40,13 @@ BUILD_TESTED := cargo test $(ALL) --no-run --test commands --test core_model --t
 # What npm writes when all of Artillery is there.
 ARTILLERY := artillery/node_modules/.package-lock.json
 
-.PHONY: help run cluster test check bench bench-services bench-publisher minute minute-services load services services-down test-services failure-table test-rust test-browser test-load test-api test-conformance \
+.PHONY: help run cluster test check bench bench-services bench-publisher minute minute-services load services services-down test-services images test-k8s failure-table test-rust test-browser test-load test-api test-conformance \
 	test-producers test-cdc test-failures test-manifests format lint lint-services docs has-rust has-python has-node has-producers has-maven has-chromium
 
 help: ## Say what there is
 	@echo "Peal: everybody in a community is told what happened in it, once, in order."
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo 'make run ARGS="--nodes 6 --port 8000" passes words on to `peal up`, and so does make bench to `peal bench`;'
 	@echo 'cargo run --release -p peal-cluster -- --help says which there are.'
@@ -103,6 +103,12 @@ services-down: ## Stop them again
 	@services/down.sh
 
 test-services: lint-services test-conformance test-producers test-cdc test-failures ## Kill Kafka, Redis, nodes and publishers for real; under 28 minutes
+
+images: has-rust ## Build the images of node, publisher and `peal` with docker, podman or buildah, as archives in target/images too
+	@k8s/images/build.sh
+
+test-k8s: has-rust ## Break a cluster on Kubernetes while clients listen (k8s/README.md); says SKIP where none is named
+	@k8s/test/run.sh
 
 # The parts of `make test` and `make check`, each of use alone.
 

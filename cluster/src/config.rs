@@ -5,6 +5,8 @@
 
 pub mod batch;
 pub mod bench;
+#[cfg(feature = "services")]
+pub mod controller;
 pub mod dead_letters;
 pub mod events;
 pub mod listen;
@@ -97,6 +99,10 @@ pub enum Command {
     #[cfg(feature = "services")]
     #[command(long_about = topics::ABOUT)]
     Topics(topics::Topics),
+    /// Run beside a cluster on Kubernetes: its replicas are the nodes, and those whose machine is gone are replaced
+    #[cfg(feature = "services")]
+    #[command(long_about = controller::ABOUT)]
+    Controller(controller::Controller),
     /// Run a load plan, and fail unless everything arrives
     #[command(long_about = load::ABOUT)]
     Load(load::Load),
@@ -134,7 +140,7 @@ pub fn read() -> Command {
         Command::Members(members) => ("members", members.faults()),
         Command::Bench(bench) => ("bench", bench.faults()),
         #[cfg(feature = "services")]
-        Command::Topics(_) => return command,
+        Command::Topics(_) | Command::Controller(_) => return command,
         Command::Join(_)
         | Command::Post(_)
         | Command::Batch(_)

@@ -26,5 +26,8 @@ pub mod bench;
 pub mod child;
 pub mod load;
 
+#[cfg(feature = "services")]
+pub mod controller;
+
 pub mod limits;
 pub mod output;

@@ -20,6 +20,14 @@ pub const STOP_TIMEOUT: Duration = Duration::from_secs(45);
 /// How long a request to the publisher may take. The publisher itself answers an append that hangs after 10 s.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// How often the controller looks at the nodes of a cluster.
+#[cfg(feature = "services")]
+pub const CONTROLLER_LOOK_INTERVAL: Duration = Duration::from_secs(3);
+
+/// How long a pod may stay beyond the grace that it was given to leave: a machine that lives takes it away within seconds.
+#[cfg(feature = "services")]
+pub const OVERDUE_AFTER: Duration = Duration::from_secs(15);
+
 /// How long opening a connection may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 

@@ -37,6 +37,8 @@ fn run(command: Command) -> Result<()> {
         Command::Listen(listen) => client()?.block_on(listen::run(&listen))?,
         #[cfg(feature = "services")]
         Command::Topics(topics) => client()?.block_on(peal_cluster::topics::run(&topics))?,
+        #[cfg(feature = "services")]
+        Command::Controller(controller) => client()?.block_on(peal_cluster::controller::run(&controller))?,
         Command::Load(load) => server()?.block_on(load::run(&load))?,
         Command::Bench(bench) => server()?.block_on(bench::run(&bench))?,
         Command::Floor(floor) => server()?.block_on(bench::floor::run(&floor))?,

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../.."
 
 VERSION=1.34
 VENV=${VENV:-target/kubernetes-validate}
-OVERLAYS=(k8s/base k8s/overlays/local k8s/overlays/load k8s/overlays/production)
+OVERLAYS=(k8s/base k8s/overlays/local k8s/overlays/load k8s/overlays/production k8s/overlays/production-relay k8s/test/next)
 
 if [ ! -f "$VENV/complete" ]; then
     python3 -m venv "$VENV"

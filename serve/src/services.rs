@@ -18,23 +18,23 @@ use crate::limits::{SERVICES_RETRY_INTERVAL, SERVICES_WAIT_MAX};
 use crate::process::remark;
 use crate::telemetry::{self, InvalidFilter, LogFormat};
 
-/// A property of librdkafka.
+/// Properties of librdkafka, one a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Property {
-    key: String,
-    value: String,
-}
+pub struct Properties(Vec<(String, String)>);
 
-impl FromStr for Property {
+impl FromStr for Properties {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once('=') {
-            Some((key, value)) if !key.trim().is_empty() => {
-                Ok(Self { key: key.trim().to_owned(), value: value.trim().to_owned() })
-            }
-            Some(_) | None => Err("a property is key=value, as in security.protocol=ssl".to_owned()),
-        }
+        // A Secret or a file ends with a new line.
+        text.lines().filter(|line| !line.trim().is_empty()).map(property).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+fn property(line: &str) -> Result<(String, String), String> {
+    match line.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.trim().to_owned())),
+        Some(_) | None => Err("a property is key=value, as in security.protocol=ssl".to_owned()),
     }
 }
 
@@ -47,14 +47,8 @@ pub struct KafkaArgs {
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub brokers: String,
     /// Any property of librdkafka, such as security.protocol=ssl; may be given again. In the variable, one a line
-    #[arg(
-        long = "kafka",
-        env = "PEAL_KAFKA",
-        value_name = "KEY=VALUE",
-        value_delimiter = '\n',
-        hide_env_values = true
-    )]
-    pub properties: Vec<Property>,
+    #[arg(long = "kafka", env = "PEAL_KAFKA", value_name = "KEY=VALUE", hide_env_values = true)]
+    pub properties: Vec<Properties>,
     /// What stands before the name of every topic, group and writer, so that several clusters fit into one Kafka
     #[arg(long, env = "PEAL_PREFIX", default_value = "", hide_default_value = true)]
     pub prefix: String,
@@ -71,7 +65,7 @@ impl KafkaArgs {
             brokers: self.brokers.clone(),
             prefix: self.prefix.clone(),
             partitions: self.partitions,
-            properties: self.properties.iter().map(|Property { key, value }| (key.clone(), value.clone())).collect(),
+            properties: self.properties.iter().flat_map(|Properties(given)| given.iter().cloned()).collect(),
         }
     }
 }
@@ -278,12 +272,14 @@ mod tests {
 
     #[test]
     fn properties_are_given_again_or_by_line() {
-        let flags = Flags::try_parse_from(["test", "--kafka", "a.b=c=d", "--kafka", "e=f\ng=h"]).unwrap();
+        let flags = Flags::try_parse_from(["test", "--kafka", "a.b=c=d", "--kafka", "e=f\n\ng=h\n"]).unwrap();
         let given: Vec<_> = flags.kafka.settings().properties;
         let expected = [("a.b", "c=d"), ("e", "f"), ("g", "h")];
         assert_eq!(given, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
         let refused = Flags::try_parse_from(["test", "--kafka", "rubbish"]).unwrap_err().to_string();
         assert!(refused.contains("key=value"), "{refused}");
+        let none = Flags::try_parse_from(["test", "--kafka", ""]).unwrap();
+        assert_eq!(none.kafka.settings().properties, []);
     }
 
     #[test]
