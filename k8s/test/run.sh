@@ -47,6 +47,7 @@ fi
 step "3 replicas become 6, and the users are spread over them" scale_up
 step "… and 3 again" scale_down
 step "the next version is rolled out, node by node" roll_out
+step "… and relays sockets to their owners" relay
 step "an image that can't be had stops at one node" roll_out_rubbish
 step "… and is rolled back" roll_back
 step "everybody listens to the end" end_witness

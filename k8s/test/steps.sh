@@ -11,12 +11,20 @@ RESULT=${RESULT:-/dev/null}
 say() { echo "$*" | tee -a "$RESULT"; }
 
 begin_result() {
-    : > "$RESULT"
-    local machines version
+    local commit machines version
+    commit=$(git rev-parse --short HEAD)$(git diff --quiet HEAD || echo ' and changes')
     machines=$(kubectl get nodes --no-headers | wc -l)
     version=$(kubectl get --raw /version | sed -n 's/.*"gitVersion": "\([^"]*\)".*/\1/p')
-    say "Commit $(git rev-parse --short HEAD)$(git diff --quiet HEAD || echo ' and changes'), $(date -u '+%F %R') UTC;" \
-        "Kubernetes $version with $machines machines, all on one of $(nproc) cores."
+    cat > "$RESULT" << END
+# A cluster on Kubernetes that is broken while clients listen
+
+Written by \`make test-k8s\` with \`RESULT=docs/kubernetes.md\` ([how](../k8s/README.md#how-it-is-tested)): k8s/overlays/local with the
+images of this commit, Kafka and Redis in pods too, and a witness that posts ten events in six seconds to communities of 48 users. How
+long anybody waited is of users who are always there, from the answer to the post until they were told.
+
+END
+    say "Commit $commit, $(date -u '+%F %R') UTC, Kubernetes $version" \
+        "with $machines machines, seen from one of $(nproc) cores."
     say
     say "| what is done | what was seen | took |"
     say "|---|---|---|"
@@ -83,8 +91,8 @@ pods_ready() {
 
 # One line of the witness' answers to a word.
 tell() {
-    echo "$*" >&"${WITNESS[1]}"
-    read -r -t 300 ANSWER <&"${WITNESS[0]}" || { echo "the witness does not answer to: $*" >&2; return 1; }
+    echo "$*" >&"$WORDS"
+    read -r -t 300 ANSWER <&"$ANSWERS" || { echo "the witness does not answer to: $*" >&2; return 1; }
 }
 
 # Clients of all nodes are told again.
@@ -100,8 +108,11 @@ apply() {
     k rollout status statefulset/redis --timeout $ROLLOUT > /dev/null
     pods_ready
     k wait --for=condition=Ready pod/witness --timeout $ROLLOUT > /dev/null
-    SAW="$(k get pods --no-headers | wc -l) pods run, $(k get pods --no-headers | awk '{ n += $4 } END { print n }') restarts"
+    SAW="$(k get pods --no-headers | wc -l) pods run, the nodes on $(machines_of_nodes) machines;"
+    SAW="$SAW $(k get pods --no-headers | awk '{ n += $4 } END { print n }') restarts"
 }
+
+machines_of_nodes() { k get pods -l app.kubernetes.io/name=peal-node -o jsonpath='{.items[*].spec.nodeName}' | tr ' ' '\n' | sort -u | wc -l; }
 
 refuse_privileged() {
     local said
@@ -112,6 +123,8 @@ refuse_privileged() {
 
 begin_witness() {
     coproc WITNESS { exec kubectl -n $NAMESPACE attach --stdin witness --container witness --quiet 2> /dev/null; }
+    # Its own names for these are gone as soon as it ends, and its last words with them.
+    exec {WORDS}>&"${WITNESS[1]}" {ANSWERS}<&"${WITNESS[0]}"
     tell begin
     [ "$ANSWER" = begun ] || { echo "the witness says: $ANSWER" >&2; return 1; }
 }
@@ -187,7 +200,7 @@ find_machine() {
     back
 }
 
-shards() { kubectl get --raw "/api/v1/namespaces/$NAMESPACE/services/peal-publisher:7000/proxy/v1/shards"; }
+shards() { kubectl get --raw "$(publisher)/v1/shards"; }
 
 # Whether each of so many nodes owns as much as any other, and reads it.
 are_spread_over() {
@@ -227,6 +240,22 @@ roll_out() {
     back
 }
 
+publisher() { echo "/api/v1/namespaces/$NAMESPACE/services/peal-publisher:7000/proxy"; }
+
+# Of three users who know the first node alone, those of the other two.
+relay() {
+    local user
+    await 60 "the first node carries two sockets" carries_two
+    for user in 300 301 302; do
+        kubectl create --raw "$(publisher)/v1/communities/9/joins" -f - > /dev/null <<< "{\"user\": $user}"
+    done
+    for user in 300 301 302; do await 60 "user $user is told" is_told $user; done
+    SAW="two of three sockets are carried, and all three users are told"
+}
+
+carries_two() { kubectl get --raw "/api/v1/namespaces/$NAMESPACE/pods/peal-node-0:7001/proxy/metrics" | grep -qx 'peal_node_relayed_sockets{node="0"} 2'; }
+is_told() { k logs listeners --container "user-$1" | grep -q .; }
+
 roll_out_rubbish() {
     k set image statefulset/peal-node node=localhost/peal-node:nowhere > /dev/null
     await 120 "peal-node-2 waits for its image" waits_for_image peal-node-2
@@ -249,7 +278,7 @@ end_witness() {
     local line code
     tell end
     SAW=$ANSWER
-    while read -r -t 120 line <&"${WITNESS[0]}"; do SAW="$SAW; $line"; done || true
+    while read -r -t 120 line <&"$ANSWERS"; do SAW="$SAW; $line"; done || true
     await 60 "the witness has judged" judged
     code=$(k get pod witness -o jsonpath='{.status.containerStatuses[0].state.terminated.exitCode}')
     [ "$code" = 0 ] || { echo "$SAW" >&2; return 1; }
