@@ -30,7 +30,12 @@ pub struct Controller {
     #[arg(long, env = "PEAL_KUBERNETES", default_value = "https://kubernetes.default.svc", value_name = "URL")]
     pub kubernetes: String,
     /// Where Kubernetes puts the account of a pod: a token, the certificates of the API, and the namespace
-    #[arg(long, default_value = "/var/run/secrets/kubernetes.io/serviceaccount", value_name = "DIR", hide_short_help = true)]
+    #[arg(
+        long,
+        default_value = "/var/run/secrets/kubernetes.io/serviceaccount",
+        value_name = "DIR",
+        hide_short_help = true
+    )]
     pub account: PathBuf,
     #[command(flatten)]
     pub(crate) which: Which,

@@ -17,7 +17,7 @@ const AFTER: &str = "\
 Examples:
   peal reshard 6
   peal reshard 4 --no-wait
-  peal reshard 4 && kubectl scale statefulset/peal-node --replicas=4";
+  kubectl -n peal scale statefulset/peal-node --replicas 4      on Kubernetes: `peal controller` asks for it";
 
 /// Spread the users over another number of nodes
 #[derive(Debug, Args)]

@@ -158,7 +158,8 @@ impl Kubernetes {
         let request = request.body(Full::new(body)).map_err(|error| broken(error.to_string()))?;
         let exchange = async {
             let (head, body) = self.http.request(request).await.map_err(|error| broken(cause(&error)))?.into_parts();
-            let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(|error| broken(error.to_string()))?;
+            let body =
+                Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(|error| broken(error.to_string()))?;
             Ok((head.status, body.to_bytes()))
         };
         let late = |_| broken(format!("no answer in {} s", REQUEST_TIMEOUT.as_secs()));
