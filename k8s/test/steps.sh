@@ -245,6 +245,8 @@ publisher() { echo "/api/v1/namespaces/$NAMESPACE/services/peal-publisher:7000/p
 # Of three users who know the first node alone, those of the other two.
 relay() {
     local user
+    k apply -f k8s/test/next/listeners.yaml > /dev/null
+    k wait --for=condition=Ready pod/listeners --timeout $ROLLOUT > /dev/null
     await 60 "the first node carries two sockets" carries_two
     for user in 300 301 302; do
         kubectl create --raw "$(publisher)/v1/communities/9/joins" -f - > /dev/null <<< "{\"user\": $user}"
