@@ -200,7 +200,7 @@ find_machine() {
     back
 }
 
-shards() { kubectl get --raw "$(publisher)/v1/shards"; }
+shards() { kubectl get --raw "/api/v1/namespaces/$NAMESPACE/services/peal-publisher:7000/proxy/v1/shards"; }
 
 # Whether each of so many nodes owns as much as any other, and reads it.
 are_spread_over() {
@@ -240,8 +240,6 @@ roll_out() {
     back
 }
 
-publisher() { echo "/api/v1/namespaces/$NAMESPACE/services/peal-publisher:7000/proxy"; }
-
 # Of three users who know the first node alone, those of the other two.
 relay() {
     local user
@@ -249,14 +247,14 @@ relay() {
     k wait --for=condition=Ready pod/listeners --timeout $ROLLOUT > /dev/null
     await 60 "the first node carries two sockets" carries_two
     for user in 300 301 302; do
-        kubectl create --raw "$(publisher)/v1/communities/9/joins" -f - > /dev/null <<< "{\"user\": $user}"
+        k exec listeners --container user-300 -- /peal join 9 $user --url http://peal-publisher:7000 > /dev/null
     done
     for user in 300 301 302; do await 60 "user $user is told" is_told $user; done
     SAW="two of three sockets are carried, and all three users are told"
 }
 
 carries_two() { kubectl get --raw "/api/v1/namespaces/$NAMESPACE/pods/peal-node-0:7001/proxy/metrics" | grep -qx 'peal_node_relayed_sockets{node="0"} 2'; }
-is_told() { k logs listeners --container "user-$1" | grep -q .; }
+is_told() { k logs listeners --container "user-$1" | grep -q '"notification":{'; }
 
 roll_out_rubbish() {
     k set image statefulset/peal-node node=localhost/peal-node:nowhere > /dev/null
