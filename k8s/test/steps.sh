@@ -253,8 +253,8 @@ relay() {
     SAW="two of three sockets are carried, and all three users are told"
 }
 
-carries_two() { kubectl get --raw "/api/v1/namespaces/$NAMESPACE/pods/peal-node-0:7001/proxy/metrics" | grep -qx 'peal_node_relayed_sockets{node="0"} 2'; }
-is_told() { k logs listeners --container "user-$1" | grep -q '"notification":{'; }
+carries_two() { kubectl get --raw "/api/v1/namespaces/$NAMESPACE/pods/peal-node-0:7001/proxy/metrics" | grep -x 'peal_node_relayed_sockets{node="0"} 2'; }
+is_told() { k logs listeners --container "user-$1" | grep '"notification":{'; }
 
 roll_out_rubbish() {
     k set image statefulset/peal-node node=localhost/peal-node:nowhere > /dev/null
