@@ -19,7 +19,7 @@ begin_result() {
 # A cluster on Kubernetes that is broken while clients listen
 
 Written by \`make test-k8s\` with \`RESULT=docs/kubernetes.md\` ([how](../k8s/README.md#how-it-is-tested)): k8s/overlays/local with the
-images of this commit, Kafka and Redis in pods too, and a witness that posts ten events in six seconds to communities of 48 users. How
+images of this commit, Kafka and Redis in pods too, and a witness that posts 1.6 events a second to four communities of 48 users. How
 long anybody waited is of users who are always there, from the answer to the post until they were told.
 
 END
