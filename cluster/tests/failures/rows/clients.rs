@@ -26,6 +26,9 @@ const STILL_BYTES: usize = 8 * 1024;
 /// A node closes who read nothing for 30 s after it was given more than its socket holds.
 const CLOSED_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Until a client that was silent has seen everything.
+const READ_TIMEOUT: Duration = Duration::from_secs(45);
+
 /// Each is sent a megabyte and reads nothing; then it reads, from its cursor, and misses nothing.
 pub(super) async fn never_read(ground: &mut Ground) -> Outcome {
     let mut trial = Trial::begin(ground, Setup { sockets_stay: true, ..Setup::of("never_reads") }).await;
@@ -52,9 +55,9 @@ pub(super) async fn never_read(ground: &mut Ground) -> Outcome {
     trial
         .end_with(async move || {
             let mut readers = JoinSet::new();
-            silent
-                .into_iter()
-                .for_each(|silent| drop(readers.spawn(silent.reads_at_last(api.clone(), oracle.clone()))));
+            silent.into_iter().for_each(|silent| {
+                drop(readers.spawn(silent.reads_at_last(api.clone(), oracle.clone(), READ_TIMEOUT)))
+            });
             readers.join_all().await
         })
         .await
