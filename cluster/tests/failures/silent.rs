@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use futures_util::future::join_all;
 use peal_cluster::api::Api;
 use peal_proto::UserId;
 use peal_proto::frame::NodeFrame;
@@ -48,10 +49,15 @@ impl Silent {
     }
 
     /// On a new socket, having seen nothing so far.
-    pub(crate) async fn reads_at_last(self, api: Api, oracle: Oracle, at_most: Duration) -> Socket {
+    async fn reads_at_last(self, api: Api, oracle: &Oracle, at_most: Duration) -> Socket {
         drop(self.link);
-        latecomer::reads(api, &oracle, self.user, at_most).await
+        latecomer::reads(api, oracle, self.user, at_most).await
     }
+}
+
+/// All of them read, at once.
+pub(crate) async fn all_read(silent: Vec<Silent>, api: &Api, oracle: &Oracle, at_most: Duration) -> Vec<Socket> {
+    join_all(silent.into_iter().map(|silent| silent.reads_at_last(api.clone(), oracle, at_most))).await
 }
 
 /// What the node answers when it refuses this user's handshake, if it does.

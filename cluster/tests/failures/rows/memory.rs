@@ -4,7 +4,6 @@ use std::fs;
 use std::time::Duration;
 
 use peal_proto::EventId;
-use tokio::task::JoinSet;
 
 use crate::parts::page::metric;
 use crate::real::until;
@@ -63,15 +62,7 @@ pub(super) async fn short(ground: &mut Ground) -> Outcome {
     in_order(&mut trial);
 
     let (api, oracle) = (trial.site.api.clone(), trial.oracle.clone());
-    let mut outcome = trial
-        .end_with(async move || {
-            let mut readers = JoinSet::new();
-            silent.into_iter().for_each(|silent| {
-                drop(readers.spawn(silent.reads_at_last(api.clone(), oracle.clone(), READ_TIMEOUT)))
-            });
-            readers.join_all().await
-        })
-        .await;
+    let mut outcome = trial.end_with(async move || silent::all_read(silent, &api, &oracle, READ_TIMEOUT).await).await;
     let peak = outcome.peaks.node;
     assert!(peak <= GROUP_MAX / 1024, "a node had {peak} KiB where the kernel ends it at {}", GROUP_MAX / 1024);
     outcome.held.push(format!("no node had more than {} MiB where it is to have {}", peak / 1024, MEMORY_MAX >> 20));
