@@ -1,7 +1,7 @@
 //! `peal bench`: what a cluster costs on this machine, with the floor beside it.
 //!
 //! Owns the course of a run and the numbers that come of it. The cluster and the floor are processes of their own ([`mod@site`],
-//! [`baseline`]), all clients are in this one ([`subject`]); [`report`] prints.
+//! [`baseline`]), all clients are in this one ([`subject`]); [`table`] prints.
 
 #[cfg(feature = "services")]
 mod apart;
@@ -15,6 +15,7 @@ mod publisher;
 mod report;
 mod site;
 mod subject;
+mod table;
 mod tally;
 
 use std::io;
@@ -26,6 +27,7 @@ use self::process::Machine;
 use self::report::Report;
 use self::site::Site;
 use self::subject::Measured;
+use self::table::Table;
 use crate::api::ApiError;
 use crate::config::bench::Bench;
 use crate::output;
@@ -118,7 +120,7 @@ pub async fn run(bench: &Bench) -> Result<(), Failure> {
     if bench.publisher {
         output::remark("peal: a publisher on Kafka and Redis, then a bare handler in its place …");
         let costs = publisher::measure(apart::start(&bench.on).await?).await?;
-        return Ok(output::line(if bench.markdown { costs.markdown() } else { costs.text() })?);
+        return Ok(print(bench, &costs.table())?);
     }
     output::remark(format!("peal: a cluster with {} sockets …", bench.sockets));
     let Measured { numbers, frame_bytes, floor: beneath } = subject::measure(site(bench).await?, bench.sockets).await?;
@@ -135,7 +137,7 @@ pub async fn run(bench: &Bench) -> Result<(), Failure> {
         floor,
         is_on_services: beneath.is_some(),
     };
-    Ok(output::line(if bench.markdown { report.markdown() } else { report.text() })?)
+    Ok(print(bench, &report.table())?)
 }
 
 async fn ordinary_minute(bench: &Bench, rate: u32) -> Result<(), Failure> {
@@ -146,8 +148,12 @@ async fn ordinary_minute(bench: &Bench, rate: u32) -> Result<(), Failure> {
     #[cfg(not(feature = "services"))]
     let services = false;
     let minute = minute::measure(&site(bench).await?, rate, seconds, services).await?;
-    output::line(if bench.markdown { minute.markdown() } else { minute.text() })?;
+    print(bench, &minute.table())?;
     minute.outcome()
+}
+
+fn print<const COLUMNS: usize>(bench: &Bench, table: &Table<COLUMNS>) -> io::Result<()> {
+    output::line(if bench.markdown { table.markdown() } else { table.text() })
 }
 
 /// The cluster that was asked for.

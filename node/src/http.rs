@@ -141,15 +141,11 @@ async fn close(mut socket: WebSocket, code: CloseCode, reason: &str) {
 impl NodeState {
     /// The partition that a socket belongs to, if it belongs here and may open now. The map may have named it just now.
     async fn admit(&self, query: &SocketQuery) -> Result<Admitted, Failure> {
-        let partition = {
-            let map = self.map.borrow();
-            let (owner, url) = map.owner(query.user);
-            if owner != self.id {
-                let detail = format!("user {} belongs to node {owner}, not {}; connect to {url}", query.user, self.id);
-                return Err(Problem::new(ProblemKind::WrongNode, detail).at(url).into());
-            }
-            map.partition(query.user)
-        };
+        if let Some((owner, url)) = self.owner_elsewhere(query.user) {
+            let detail = format!("user {} belongs to node {owner}, not {}; connect to {url}", query.user, self.id);
+            return Err(Problem::new(ProblemKind::WrongNode, detail).at(url).into());
+        }
+        let partition = self.map.borrow().partition(query.user);
         let handshake = self.begin_handshake(Some(partition))?;
         let mut shards = self.shards.subscribe();
         let started = timeout(STARTED_TIMEOUT, shards.wait_for(|shards| shards.contains_key(&partition))).await;

@@ -30,6 +30,8 @@ pub struct Limits {
     pub window_records_max: usize,
     /// Records in one batch to the inbox: a few hundred share an fsync or a round trip.
     pub park_batch_max: usize,
+    /// Bytes in one batch to the inbox; the record that reaches it is the last. A few hundred of the usual size are a fifth.
+    pub park_bytes_max: usize,
     /// Users in one request for pages.
     pub pages_max: usize,
     /// Entries in one page.
@@ -77,6 +79,7 @@ impl Default for Limits {
             window_bytes_max: 32 * 1024 * 1024,
             window_records_max: 256 * 1024,
             park_batch_max: 512,
+            park_bytes_max: 1024 * 1024,
             pages_max: 64,
             page_entries_max: 256,
             page_bytes_max: 64 * 1024,
@@ -155,8 +158,18 @@ pub const HANDSHAKE_SHARES: u32 = 4;
 /// as long.
 pub const HANDSHAKE_WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// How often a node with a limit of memory looks how much it has. A look costs some ten microseconds.
-pub const MEMORY_LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// What a node may have of what its control group may have. It sheds by what it sees, and a burst between two looks, or a storm of
+/// replays, was up to 5 % more (row `memory_short` of docs/failure.md).
+pub(crate) const fn within_cgroup(bytes: u64) -> u64 {
+    bytes / 8 * 7
+}
+
+/// How often a node with a limit of memory looks how much it has. A look costs some ten microseconds, and a burst brings megabytes
+/// in this time.
+pub const MEMORY_LOOK_INTERVAL: Duration = Duration::from_millis(25);
+
+/// Bytes in one batch to the inbox of a node that sheds replays: each partition has one on its way, and its store a copy or two.
+pub const SHED_PARK_BYTES: usize = 128 * 1024;
 
 /// From this part of its memory on, in percent, a node opens no sockets.
 pub const SHED_SOCKETS_PERCENT: u64 = 80;

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use peal_serve::process::{MemoryMax, cgroup_max};
 
-use crate::limits::Limits;
+use crate::limits::{Limits, within_cgroup};
 
 /// How a node defends itself against more than it can do.
 #[derive(Debug, Clone, Default)]
@@ -17,7 +17,7 @@ pub struct DefenceSettings {
     #[cfg_attr(feature = "flags", arg(long, env = "PEAL_HANDSHAKES_MAX", value_name = "N"))]
     pub handshakes_max: Option<NonZeroU32>,
     /// Memory of the process, as in 512MiB, or none; close to it new sockets are shed, then replays, then live delivery, and
-    /// nothing is lost [default: the limit of the control group]
+    /// nothing is lost [default: seven eighths of the limit of the control group]
     #[cfg_attr(feature = "flags", arg(long, env = "PEAL_MEMORY_MAX", value_name = "SIZE"))]
     pub memory_max: Option<MemoryMax>,
 }
@@ -29,7 +29,7 @@ impl DefenceSettings {
         Limits {
             handshakes_per_second: self.handshake_rate.map_or(limits.handshakes_per_second, NonZeroU32::get),
             handshakes_max: self.handshakes_max.map_or(limits.handshakes_max, NonZeroU32::get),
-            memory_max: self.memory_max.map_or_else(cgroup_max, |max| max.0),
+            memory_max: self.memory_max.map_or_else(|| cgroup_max().map(within_cgroup), |max| max.0),
             ..limits
         }
     }

@@ -3,7 +3,7 @@
 //!
 //! `publisher_floor BROKERS EVENTS NOTIFICATIONS`, the names of two topics, until it is killed. Says its port.
 //! `POST /v1/communities/{c}/joins` is answered with 202 once Kafka has it; `POST /records` writes a record for each of so many
-//! users over so many partitions, whose values differ in the user, and is answered once Kafka has them all.
+//! users, to the partition of the user, whose values differ in the user, and is answered once Kafka has them all.
 #![expect(
     clippy::print_stdout,
     clippy::disallowed_methods,
@@ -23,7 +23,7 @@ use rdkafka::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -35,6 +35,9 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// Until everything is written.
 const WRITE_TIME_MAX: Duration = Duration::from_secs(300);
 
+/// Until Kafka says how many partitions there are.
+const METADATA_TIME_MAX: Duration = Duration::from_secs(10);
+
 /// While the producer's queue is full.
 const FULL_PAUSE: Duration = Duration::from_millis(1);
 
@@ -44,17 +47,17 @@ struct Tell;
 impl ClientContext for Tell {}
 
 impl ProducerContext for Tell {
-    type DeliveryOpaque = Box<Option<oneshot::Sender<bool>>>;
+    type DeliveryOpaque = Box<oneshot::Sender<bool>>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, waits: Self::DeliveryOpaque) {
-        if let Some(waits) = *waits {
-            waits.send(result.is_ok()).ok(); // it may be gone
-        }
+        waits.send(result.is_ok()).ok(); // it may be gone
     }
 }
 
 struct Floor {
     producer: ThreadedProducer<Tell>,
+    /// Where nobody waits for a single record.
+    bulk: ThreadedProducer<DefaultProducerContext>,
     events: String,
     notifications: String,
     taken: AtomicU64,
@@ -70,7 +73,6 @@ struct Join {
 #[derive(Deserialize)]
 struct Records {
     users: u64,
-    partitions: u64,
     before: String,
     behind: String,
 }
@@ -84,10 +86,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut config = ClientConfig::new();
     // As the publisher's own.
     config.set("bootstrap.servers", brokers).set("compression.codec", "lz4").set("linger.ms", "1");
-    config.set("enable.idempotence", "true").set("queue.buffering.max.messages", "6400");
-    let producer = config.create_with_context(Tell)?;
+    config.set("enable.idempotence", "true").set("acks", "all");
+    config.set("queue.buffering.max.messages", "100000").set("queue.buffering.max.kbytes", "16384");
+    let (producer, bulk) = (config.create_with_context(Tell)?, config.create()?);
     let (events, notifications) = (events.clone(), notifications.clone());
-    let floor = Arc::new(Floor { producer, events, notifications, taken: AtomicU64::new(0) });
+    let floor = Arc::new(Floor { producer, bulk, events, notifications, taken: AtomicU64::new(0) });
     let routes = Router::new().route("/v1/communities/{community}/joins", post(join)).route("/records", post(records));
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
     println!("{}", listener.local_addr()?.port());
@@ -104,7 +107,7 @@ async fn join(
         "join": { "user": user, "notify_self": true }, "data": data });
     let (told, written) = oneshot::channel();
     let (key, value) = (community.to_string(), event.to_string());
-    let record = BaseRecord::with_opaque_to(&floor.events, Box::new(Some(told))).key(&key).payload(&value);
+    let record = BaseRecord::with_opaque_to(&floor.events, Box::new(told)).key(&key).payload(&value);
     let sent = floor.producer.send(record).is_ok();
     if sent && written.await.unwrap_or(false) {
         (StatusCode::ACCEPTED, Json(json!({ "event": id })))
@@ -119,16 +122,18 @@ async fn records(State(floor): State<Arc<Floor>>, Json(of): Json<Records>) -> (S
     (status, Json(json!({})))
 }
 
-fn write(floor: &Floor, Records { users, partitions, before, behind }: &Records) -> Result<(), KafkaError> {
+fn write(floor: &Floor, Records { users, before, behind }: &Records) -> Result<(), KafkaError> {
+    let topic = floor.notifications.as_str();
+    let metadata = floor.bulk.client().fetch_metadata(Some(topic), METADATA_TIME_MAX)?;
+    let partitions = metadata.topics().iter().map(|topic| topic.partitions().len()).sum::<usize>().max(1) as u64;
     let mut value = String::new();
     for user in 0..*users {
         let key = user.to_string();
         value.clear();
         value.extend([before.as_str(), &key, behind]);
         let partition = i32::try_from(user % partitions).unwrap_or_default();
-        let mut record = BaseRecord::with_opaque_to(&floor.notifications, Box::new(None));
-        record = record.partition(partition).key(&key).payload(&value);
-        while let Err((error, again)) = floor.producer.send(record) {
+        let mut record = BaseRecord::to(topic).partition(partition).key(&key).payload(&value);
+        while let Err((error, again)) = floor.bulk.send(record) {
             if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
                 return Err(error);
             }
@@ -136,5 +141,5 @@ fn write(floor: &Floor, Records { users, partitions, before, behind }: &Records)
             std::thread::sleep(FULL_PAUSE);
         }
     }
-    floor.producer.flush(WRITE_TIME_MAX)
+    floor.bulk.flush(WRITE_TIME_MAX)
 }

@@ -83,11 +83,16 @@ impl Apart {
     /// Ends the nodes, and has in their place what reads the same records and writes them to plain sockets, for so many sockets
     /// and frames of so many bytes.
     pub(super) async fn replace_nodes(&mut self, sockets: u32, frame_bytes: usize) -> io::Result<Floor> {
+        self.end_nodes().await?;
+        let words = [self.topic(Topic::Notifications), sockets.to_string(), frame_bytes.to_string()];
+        self.floor("kafka_floor", &words).await
+    }
+
+    pub(super) async fn end_nodes(&mut self) -> io::Result<()> {
         for mut node in self.nodes.drain(..) {
             node.kill().await?;
         }
-        let words = [self.topic(Topic::Notifications), sockets.to_string(), frame_bytes.to_string()];
-        self.floor("kafka_floor", &words).await
+        Ok(())
     }
 
     /// Ends the publisher, and has a bare handler around a bare producer in its place.

@@ -3,7 +3,6 @@
 //! A join counts from when it was due, so that one which is posted late is not taken for a quick one.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::io;
 use std::time::Duration;
 
@@ -15,8 +14,8 @@ use tokio::task::JoinSet;
 use tokio::time::{interval, sleep};
 
 use super::process::Machine;
-use super::report::{millis, thousands};
 use super::site::Site;
+use super::table::{Table, millis, thousands};
 use super::{Failure, histogram};
 use crate::api::{Api, ApiError, Join};
 
@@ -116,11 +115,13 @@ pub(super) async fn told(api: &Api, event: &EventId, clock: &Clock) -> Result<Op
     let began = clock.uptime();
     loop {
         let span = clock.uptime() - began;
-        match api.account(event).await?.status.state {
-            State::Published | State::Settled | State::Failed => return Ok(Some(span)),
-            State::Accepted | State::Expanding if span > TOLD_MAX => return Ok(None),
-            State::Accepted | State::Expanding => sleep(TOLD_INTERVAL).await,
+        if api.account(event).await?.status.state >= State::Published {
+            return Ok(Some(span));
         }
+        if span > TOLD_MAX {
+            return Ok(None);
+        }
+        sleep(TOLD_INTERVAL).await;
     }
 }
 
@@ -146,22 +147,26 @@ impl Minute {
         if errors == 0 { Ok(()) } else { Err(Failure::Joins { errors, joins }) }
     }
 
-    fn rows(&self) -> Vec<(String, String)> {
+    pub(super) fn table(&self) -> Table<2> {
+        Table { heads: ["", ""], rows: self.rows(), notes: vec![self.note()] }
+    }
+
+    fn rows(&self) -> Vec<[String; 2]> {
         let number = |number: u64| thousands(u32::try_from(number).map_or(f64::INFINITY, f64::from));
         let errors = self.errors.values().sum();
         let mut rows = vec![
-            ("joins answered with 202".to_owned(), number(self.answers.len())),
-            ("errors".to_owned(), number(errors)),
+            ["joins answered with 202".to_owned(), number(self.answers.len())],
+            ["errors".to_owned(), number(errors)],
         ];
-        rows.extend(self.errors.iter().map(|(why, count)| (format!("… {why}"), number(*count))));
+        rows.extend(self.errors.iter().map(|(why, count)| [format!("… {why}"), number(*count)]));
         for (name, quantile) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999), ("longest", 1.0)] {
-            rows.push((format!("due to 202, {name}, ms"), millis(&self.answers, quantile)));
+            rows.push([format!("due to 202, {name}, ms"), millis(&self.answers, quantile)]);
         }
-        rows.push(("CPU-seconds".to_owned(), format!("{:.1}", self.cpu_time.as_secs_f64())));
-        rows.push(("resident MiB at the end".to_owned(), number(self.resident_bytes >> 20)));
+        rows.push(["CPU-seconds".to_owned(), format!("{:.1}", self.cpu_time.as_secs_f64())]);
+        rows.push(["resident MiB at the end".to_owned(), number(self.resident_bytes >> 20)]);
         let told = self.told_after.map(|span| format!("{:.1}", span.as_secs_f64()));
         let told = told.unwrap_or_else(|| format!("over {}", TOLD_MAX.as_secs()));
-        rows.push(("last 202 until all were told, s".to_owned(), told));
+        rows.push(["last 202 until all were told, s".to_owned(), told]);
         rows
     }
 
@@ -177,21 +182,5 @@ impl Minute {
             "Commit {commit}; {cores} cores of {cpu}, Linux {kernel}; `peal bench{services} --joins {rate} --seconds {seconds}`, a \
              release build. {JOINS_A_COMMUNITY} joins a community. CPU-seconds and memory are {whose}."
         )
-    }
-
-    pub(super) fn text(&self) -> String {
-        let mut out = String::new();
-        for (what, number) in self.rows() {
-            writeln!(out, "{what:<52} {number:>12}").unwrap_or_default(); // a String takes every write
-        }
-        format!("{out}\n{}", self.note())
-    }
-
-    pub(super) fn markdown(&self) -> String {
-        let mut out = "| | |\n|---|---:|\n".to_owned();
-        for (what, number) in self.rows() {
-            writeln!(out, "| {what} | {number} |").unwrap_or_default();
-        }
-        format!("{out}\n{}", self.note())
     }
 }

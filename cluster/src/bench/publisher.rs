@@ -1,24 +1,24 @@
 //! What a publisher costs: joins, an event to many, a batch of a million; and what the same joins and records cost a bare handler
 //! around a bare producer, in its place.
 
-use std::fmt::Write;
 use std::io;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use peal_proto::{CommunityId, EventId, Kind};
 use peal_serve::Clock;
+use peal_store::status::State;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::minute::{join, told};
 use super::process::{Machine, Observed};
-use super::report::thousands;
 use super::site::{Running, Site};
 use super::subject::become_members;
+use super::table::{Table, thousands};
 use super::{Failure, per_second};
 use crate::api::{Api, BaseUrl, Outcome, Post};
 
@@ -43,17 +43,24 @@ const PIECES_AHEAD: usize = 4;
 /// Items of a piece.
 const PIECE_ITEMS: u32 = 1_000;
 
-/// How long the bare producer may take for its records.
+/// How long a million notifications, or the bare producer's records, may take.
 const RECORDS_TIME_MAX: Duration = Duration::from_secs(300);
 
-/// `P` of the topics that are made.
-const PARTITIONS: u32 = 120;
+/// How often it is asked how far a large event is: the answer costs the publisher some milliseconds.
+const ASK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A publisher rests when it takes less than this of a second.
+const REST_CPU_TIME_MAX: Duration = Duration::from_millis(50);
 
 /// What came of it; all rates are a CPU-second.
 pub(super) struct Costs {
     machine: Machine,
     joins: Pair,
+    /// Of an event to many.
     notifications: Pair,
+    /// The same while a node parks them all and says so: until everybody was told, and until its account is settled.
+    received: f64,
+    settled: f64,
     /// Of the batch: until everything was answered, and then until everybody was told.
     answered: Duration,
     told: Option<Duration>,
@@ -79,12 +86,11 @@ pub(super) async fn measure(mut site: Site) -> Result<Costs, Failure> {
 
     let everybody = CommunityId::new(u64::from(COMMUNITIES) + 1).map_err(io::Error::other)?;
     become_members(&site.api, everybody, 0..MEMBERS).await?;
-    let (cpu_time, kind) = (publisher.cpu_time()?, Kind::joined());
-    let post = Post { kind: &kind, event: None, data: None, ttl: None, collapse: None };
-    let event = site.api.post(everybody, &post).await?;
-    told(&site.api, &event, &clock).await?;
-    let notified = per_second(MEMBERS, publisher.cpu_time()? - cpu_time);
+    let event = Large::post(&site.api, &publisher, everybody).await?;
+    let received = event.rate_until(State::Published).await?;
+    let settled = event.rate_until(State::Settled).await?;
 
+    rests(&publisher).await?;
     let (cpu_time, began) = (publisher.cpu_time()?, clock.uptime());
     let last = batch(&site.api).await?;
     let answered = clock.uptime() - began;
@@ -92,24 +98,74 @@ pub(super) async fn measure(mut site: Site) -> Result<Costs, Failure> {
     let items = per_second(ITEMS, publisher.cpu_time()? - cpu_time);
     let peak_mib = publisher.resident_bytes()? >> 20;
 
+    rests(&publisher).await?;
     let Running::Apart(apart) = &mut site.running else {
         return Err(io::Error::other("only the publisher of a cluster on services is measured").into());
     };
+    apart.end_nodes().await?;
+    let event = Large::post(&site.api, &publisher, everybody).await?;
+    let notified = event.rate_until(State::Published).await?;
     let floor = apart.replace_publisher().await?;
     let cpu_time = floor.observed.cpu_time()?;
     joins(&Api::new(BaseUrl::of_port(floor.port))).await?;
     let floor_joined = per_second(JOINS, floor.observed.cpu_time()? - cpu_time);
-    let floor_notified = records(floor.port, &floor.observed, &event, everybody).await?;
+    let floor_notified = records(floor.port, &floor.observed, &event.id, everybody).await?;
     floor.end().await?;
     Ok(Costs {
         machine: Machine::this(),
         joins: Pair { peal: joined, floor: floor_joined },
         notifications: Pair { peal: notified, floor: floor_notified },
+        received,
+        settled,
         answered,
         told: told_after,
         items,
         peak_mib,
     })
+}
+
+/// Waits until the publisher has nothing to do, accounts among it.
+async fn rests(publisher: &Observed) -> Result<(), Failure> {
+    let resting = async {
+        loop {
+            let before = publisher.cpu_time()?;
+            sleep(Duration::from_secs(1)).await;
+            if publisher.cpu_time()? - before < REST_CPU_TIME_MAX {
+                return Ok::<_, io::Error>(());
+            }
+        }
+    };
+    Ok(timeout(RECORDS_TIME_MAX, resting).await.map_err(io::Error::other)??)
+}
+
+/// An event to many, posted to a publisher that had nothing else to do.
+struct Large<'a> {
+    id: EventId,
+    api: &'a Api,
+    publisher: &'a Observed,
+    /// The publisher's, before.
+    cpu_time: Duration,
+}
+
+impl<'a> Large<'a> {
+    async fn post(api: &'a Api, publisher: &'a Observed, everybody: CommunityId) -> Result<Self, Failure> {
+        rests(publisher).await?;
+        let (cpu_time, kind) = (publisher.cpu_time()?, Kind::joined());
+        let post = Post { kind: &kind, event: None, data: None, ttl: None, collapse: None };
+        Ok(Self { id: api.post(everybody, &post).await?, api, publisher, cpu_time })
+    }
+
+    /// Waits until it has got this far; its notifications a CPU-second.
+    async fn rate_until(&self, state: State) -> Result<f64, Failure> {
+        let reached = async {
+            while self.api.account(&self.id).await?.status.state < state {
+                sleep(ASK_INTERVAL).await;
+            }
+            Ok::<_, Failure>(())
+        };
+        timeout(RECORDS_TIME_MAX, reached).await.map_err(io::Error::other)??;
+        Ok(per_second(MEMBERS, self.publisher.cpu_time()? - self.cpu_time))
+    }
 }
 
 /// Posts the joins; the last event that was answered.
@@ -177,7 +233,7 @@ async fn records(port: u16, floor: &Observed, event: &EventId, community: Commun
         "\",\"event\":\"{event}\",\"kind\":\"community.joined\",\"community\":{community},\
          \"at\":\"2026-11-22T10:00:00.000Z\",\"data\":{{}}}}"
     );
-    let body = serde_json::json!({ "users": MEMBERS, "partitions": PARTITIONS, "before": before, "behind": behind });
+    let body = serde_json::json!({ "users": MEMBERS, "before": before, "behind": behind });
     let body = body.to_string();
     let cpu_time = floor.cpu_time()?;
     let written = async {
@@ -197,6 +253,10 @@ async fn records(port: u16, floor: &Observed, event: &EventId, community: Commun
 }
 
 impl Costs {
+    pub(super) fn table(&self) -> Table<4> {
+        Table { heads: ["", "peal", "floor", "ratio"], rows: self.rows(), notes: vec![self.note()] }
+    }
+
     fn rows(&self) -> Vec<[String; 4]> {
         let pair = |what: &str, Pair { peal, floor }: &Pair| {
             [what.to_owned(), thousands(*peal), thousands(*floor), format!("{:.2}", peal / floor.max(f64::EPSILON))]
@@ -211,6 +271,8 @@ impl Costs {
                 &format!("notifications of one event to {}, a CPU-second", thousands(f64::from(MEMBERS))),
                 &self.notifications,
             ),
+            single("… while a node parks them all", thousands(self.received)),
+            single("… until their account is settled", thousands(self.settled)),
             single(&format!("a batch of {items} until all is answered, s"), seconds(self.answered)),
             single("… then until all are told, s", told),
             single("… items a CPU-second, told", thousands(self.items)),
@@ -222,24 +284,9 @@ impl Costs {
         let Machine { cpu, cores, kernel, commit } = &self.machine;
         format!(
             "Commit {commit}; {cores} cores of {cpu}, Linux {kernel}; `peal bench --services --publisher`, a release build. \
-             CPU-seconds are the publisher's, user and kernel; joins are fanned out meanwhile. Floor: in its place, an axum handler \
-             around librdkafka's producer with the same settings, and that producer with the same records."
+             CPU-seconds are the publisher's, user and kernel; joins are fanned out meanwhile. The event to many is posted when the \
+             nodes are ended, and before while one parks everything. Floor: in the publisher's place, an axum handler around \
+             librdkafka's producer with the same settings, and that producer with the same records."
         )
-    }
-
-    pub(super) fn text(&self) -> String {
-        let mut out = format!("{:<56} {:>12} {:>12} {:>6}\n", "", "peal", "floor", "");
-        for [what, peal, floor, ratio] in self.rows() {
-            writeln!(out, "{what:<56} {peal:>12} {floor:>12} {ratio:>6}").unwrap_or_default(); // a String takes every write
-        }
-        format!("{out}\n{}", self.note())
-    }
-
-    pub(super) fn markdown(&self) -> String {
-        let mut out = "| | peal | floor | ratio |\n|---|---:|---:|---:|\n".to_owned();
-        for [what, peal, floor, ratio] in self.rows() {
-            writeln!(out, "| {what} | {peal} | {floor} | {ratio} |").unwrap_or_default();
-        }
-        format!("{out}\n{}", self.note())
     }
 }

@@ -1,10 +1,7 @@
-//! The numbers as a table: for a terminal, or for `BENCHMARKS.md`.
-
-use std::fmt::Write;
-
-use hdrhistogram::Histogram;
+//! The numbers of a cluster beside those of its floor.
 
 use super::process::Machine;
+use super::table::{Table, millis, thousands};
 use super::{BURST, BURST_MEMBERS, LATENCY_MEMBERS, LATENCY_RATE, Numbers};
 
 /// Everything that is printed.
@@ -17,25 +14,17 @@ pub(super) struct Report {
     pub(super) is_on_services: bool,
 }
 
-struct Row {
-    what: String,
-    cluster: String,
-    floor: String,
-}
-
 impl Report {
-    fn rows(&self) -> Vec<Row> {
+    pub(super) fn table(&self) -> Table<3> {
+        Table { heads: ["", "peal", "floor"], rows: self.rows(), notes: self.notes().into() }
+    }
+
+    fn rows(&self) -> Vec<[String; 3]> {
         let Self { sockets, cluster, floor, .. } = self;
-        let row = |what: String, of: fn(&Numbers) -> f64| Row {
-            what,
-            cluster: thousands(of(cluster)),
-            floor: thousands(of(floor)),
-        };
+        let row = |what: String, of: fn(&Numbers) -> f64| [what, thousands(of(cluster)), thousands(of(floor))];
         let sockets = thousands(f64::from(*sockets));
-        let quantile = |name: &str, q: f64| Row {
-            what: format!("202 to socket, {name}, ms"),
-            cluster: millis(&cluster.latency, q),
-            floor: millis(&floor.latency, q),
+        let quantile = |name: &str, q: f64| {
+            [format!("202 to socket, {name}, ms"), millis(&cluster.latency, q), millis(&floor.latency, q)]
         };
         vec![
             row(format!("resident bytes a socket, {sockets} idle"), |numbers| numbers.socket_bytes),
@@ -77,49 +66,5 @@ impl Report {
                 self.frame_bytes
             ),
         ]
-    }
-
-    pub(super) fn text(&self) -> String {
-        let mut out = format!("{:<52} {:>12} {:>12}\n", "", "peal", "floor");
-        for Row { what, cluster, floor } in self.rows() {
-            writeln!(out, "{what:<52} {cluster:>12} {floor:>12}").unwrap_or_default(); // a String takes every write
-        }
-        format!("{out}\n{}", self.notes().join("\n"))
-    }
-
-    pub(super) fn markdown(&self) -> String {
-        let mut out = "| | peal | floor |\n|---|---:|---:|\n".to_owned();
-        for Row { what, cluster, floor } in self.rows() {
-            writeln!(out, "| {what} | {cluster} | {floor} |").unwrap_or_default();
-        }
-        format!("{out}\n{}", self.notes().join(" "))
-    }
-}
-
-pub(super) fn millis(latency: &Histogram<u64>, quantile: f64) -> String {
-    let micros = u32::try_from(latency.value_at_quantile(quantile)).unwrap_or(u32::MAX);
-    format!("{:.2}", f64::from(micros) / 1_000.0)
-}
-
-/// `12,345`.
-pub(super) fn thousands(number: f64) -> String {
-    let digits = format!("{number:.0}");
-    let mut out = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_grouped() {
-        assert_eq!(["0", "999", "1,000", "1,234,567"], [0.0, 999.4, 999.6, 1_234_567.0].map(thousands)[..]);
     }
 }

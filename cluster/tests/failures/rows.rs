@@ -4,6 +4,7 @@
 mod clients;
 mod clock;
 mod kafka;
+mod memory;
 mod nodes;
 mod poison;
 mod publishers;
@@ -84,6 +85,12 @@ pub(crate) fn all() -> Vec<Row> {
         row("never_reads", "a client that never reads", "its socket is left full", |ground| {
             Box::pin(clients::never_read(ground))
         }),
+        row(
+            "memory_short",
+            "nodes with 64 MiB, and 420 clients that do not read 384 KiB each",
+            "`--memory-max`; their sockets are left full",
+            |ground| Box::pin(memory::short(ground)),
+        ),
         row(
             "dead_links",
             "400 clients that stop reading for 2 s and are cut without a FIN, every 10 to 20 s",

@@ -32,9 +32,11 @@ pub(super) struct Trimming {
 
 impl Core {
     pub(super) fn start_park(&mut self) {
+        let bytes_max = self.park_bytes_max();
         let Self { ledger, parking, limits, .. } = self;
         let expected = parking.expected();
-        let Some(batch) = parking.start(limits.park_batch_max, |sequence| ledger.get(sequence).is_some()) else {
+        let bytes_of = |sequence| ledger.get(sequence).map(|(_, held)| held.value.len());
+        let Some(batch) = parking.start(limits.park_batch_max, bytes_max, bytes_of) else {
             return;
         };
         let entry = |(offset, held): (Offset, &Held)| {

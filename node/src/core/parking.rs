@@ -56,18 +56,25 @@ impl Parking {
         self.waiting.push_back(sequence);
     }
 
-    /// Starts the next batch of at most `max` records, unless one is in flight, nothing may be parked yet, or `keep`
-    /// keeps none of those that wait.
-    pub(super) fn start(&mut self, max: usize, keep: impl Fn(Sequence) -> bool) -> Option<&[Sequence]> {
+    /// Starts the next batch of at most `max` records, which ends with the one that brings it to `bytes_max`, unless one is in
+    /// flight, nothing may be parked yet, or none of those that wait is there any more. `bytes_of` says what one has.
+    pub(super) fn start(
+        &mut self,
+        max: usize,
+        bytes_max: usize,
+        bytes_of: impl Fn(Sequence) -> Option<usize>,
+    ) -> Option<&[Sequence]> {
         if self.in_flight.is_some() || self.suspended {
             return None;
         }
-        let mut batch = Vec::new();
+        let (mut batch, mut total) = (Vec::new(), 0);
         while batch.len() < max
+            && total < bytes_max
             && let Some(sequence) = self.waiting.pop_front()
         {
-            if keep(sequence) {
+            if let Some(bytes) = bytes_of(sequence) {
                 batch.push(sequence);
+                total += bytes;
             }
         }
         if batch.is_empty() {
@@ -183,21 +190,32 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_ends_with_the_record_that_fills_it_and_has_one_at_least() {
+        let mut parking = Parking::new(1, None, None);
+        parking.resume();
+        let [a, b, c] = [Sequence::START, Sequence::START.next(), Sequence::START.next().next()];
+        [a, b, c].into_iter().for_each(|sequence| parking.push(sequence));
+        assert_eq!(parking.start(9, 8, |_| Some(5)), Some(&[a, b][..]));
+        parking.done(None);
+        assert_eq!(parking.start(9, 8, |_| Some(500)), Some(&[c][..]));
+    }
+
+    #[test]
     fn a_batch_that_failed_goes_first_again_and_settled_records_are_left_out() {
         let mut parking = Parking::new(1, None, None);
         let [a, b, c] = [Sequence::START, Sequence::START.next(), Sequence::START.next().next()];
         parking.push(a);
         parking.push(b);
         parking.push(c);
-        assert_eq!(parking.start(2, |_| true), None, "the takeover is not committed");
+        assert_eq!(parking.start(2, 9, |_| Some(1)), None, "the takeover is not committed");
         parking.resume();
-        assert_eq!(parking.start(2, |_| true), Some(&[a, b][..]));
+        assert_eq!(parking.start(2, 9, |_| Some(1)), Some(&[a, b][..]));
         let first = parking.last();
-        assert_eq!(parking.start(2, |_| true), None, "one batch at a time");
+        assert_eq!(parking.start(2, 9, |_| Some(1)), None, "one batch at a time");
         parking.again();
-        assert_eq!(parking.start(9, |sequence| sequence != b), Some(&[a, c][..]));
+        assert_eq!(parking.start(9, 9, |sequence| (sequence != b).then_some(1)), Some(&[a, c][..]));
         assert!(parking.last() > first, "no two attempts leave the same marker");
         assert_eq!(parking.done(None), [a, c]);
-        assert_eq!(parking.start(9, |_| true), None);
+        assert_eq!(parking.start(9, 9, |_| Some(1)), None);
     }
 }

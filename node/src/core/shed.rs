@@ -7,6 +7,7 @@ use peal_proto::UserId;
 
 use super::Core;
 use super::session::Session;
+use crate::limits::SHED_PARK_BYTES;
 use crate::shedding::Shed;
 
 impl Core {
@@ -47,6 +48,11 @@ impl Core {
             Shed::Replays => 1,
             Shed::Live => 0,
         }
+    }
+
+    /// Bytes in one batch to the inbox, which has copies of them on its way.
+    pub(super) fn park_bytes_max(&self) -> usize {
+        if self.shed < Shed::Replays { self.limits.park_bytes_max } else { SHED_PARK_BYTES }
     }
 
     /// Bytes of unsettled records beyond which the partition is not read on: what is only on its way to the inbox takes little.

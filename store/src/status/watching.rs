@@ -9,6 +9,10 @@ use tokio::sync::broadcast;
 /// Changes that were told and not taken yet; beyond it some are missed, which is told.
 const TOLD_MAX: usize = 4_096;
 
+/// Events that are watched at a time. Whoever waited for one that never changed may be gone and says nothing of it: beyond this many
+/// all are told that theirs may have changed, and who still waits watches again.
+const WATCHED_MAX: usize = 16_384;
+
 /// Those who listen in this process.
 pub(crate) struct Told(broadcast::Sender<Option<EventId>>);
 
@@ -58,7 +62,12 @@ impl Watching {
     }
 
     pub(crate) fn watch(&self, event: &EventId) {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner).insert(event.clone());
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        if watched.len() >= WATCHED_MAX {
+            watched.clear();
+            self.told.tell(None);
+        }
+        watched.insert(event.clone());
     }
 
     /// These have changed, and it can be seen.
@@ -72,5 +81,24 @@ impl Watching {
                 self.told.tell(Some(event.clone()));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn events_that_never_change_are_not_watched_for_ever_and_who_still_waits_is_told() {
+        let watching = Watching::new();
+        let mut changes = watching.changes();
+        let event = |number: usize| format!("event-{number}").parse::<EventId>().unwrap();
+        (0..WATCHED_MAX).for_each(|number| watching.watch(&event(number)));
+        watching.changed([&event(7)]);
+        assert_eq!(changes.next().await, Some(event(7)));
+        watching.watch(&event(7));
+        watching.watch(&event(WATCHED_MAX));
+        assert_eq!(changes.next().await, None, "any may have");
+        assert_eq!(watching.watched.lock().unwrap().len(), 1);
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::interval;
 use crate::flaky::Crowd;
 use crate::parts::network::{HOST, Network};
 use crate::real::until;
-use crate::silent::Silent;
+use crate::silent::{self, Silent};
 use crate::trial::{Ground, Outcome, Setup, Trial};
 use crate::witness::scene::{NODES, community, owner, user};
 
@@ -25,6 +25,9 @@ const STILL_BYTES: usize = 8 * 1024;
 
 /// A node closes who read nothing for 30 s after it was given more than its socket holds.
 const CLOSED_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Until a client that was silent has seen everything.
+const READ_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// Each is sent a megabyte and reads nothing; then it reads, from its cursor, and misses nothing.
 pub(super) async fn never_read(ground: &mut Ground) -> Outcome {
@@ -49,15 +52,7 @@ pub(super) async fn never_read(ground: &mut Ground) -> Outcome {
     trial.held(format!("nodes closed them with 4002 after {after} s; nobody else noticed"));
 
     let (api, oracle) = (trial.site.api.clone(), trial.oracle.clone());
-    trial
-        .end_with(async move || {
-            let mut readers = JoinSet::new();
-            silent
-                .into_iter()
-                .for_each(|silent| drop(readers.spawn(silent.reads_at_last(api.clone(), oracle.clone()))));
-            readers.join_all().await
-        })
-        .await
+    trial.end_with(async move || silent::all_read(silent, &api, &oracle, READ_TIMEOUT).await).await
 }
 
 /// Twenty events a second to 400 clients: 8,000 notifications a second.

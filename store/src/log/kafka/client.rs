@@ -147,6 +147,8 @@ impl Clients {
         let mut defaults = producing(SLICE_TIME_MAX).to_vec();
         defaults.push(("transaction.timeout.ms", SLICE_TIME_MAX.as_millis().to_string()));
         defaults.push(("retry.backoff.ms", SLICE_RETRY_MS.to_string()));
+        // That a transaction is committed says that all of its records are there.
+        defaults.push(("delivery.report.only.error", "true".to_owned()));
         self.config(defaults, [("transactional.id", self.name(name)), ("acks", "all".to_owned())])
             .create_with_context(self.words.clone())
     }

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use super::client::Clients;
 use super::groups::{Groups, put};
-use super::limits::{DELIVERY_PAUSE, GRACE, ROOM_PAUSE, SLICE_TIME_MAX, WRITER_TIME_MAX};
+use super::limits::{DELIVERY_LATE, DELIVERY_PAUSE, GRACE, ROOM_PAUSE, SLICE_TIME_MAX, WRITER_TIME_MAX};
 use super::words::Words;
 use super::{check_commit, check_records, dismiss, fault, record};
 use crate::StoreError;
@@ -135,7 +135,10 @@ impl Transactions {
         self.transact(|producer| {
             for (topic, records) in &slice.records {
                 let topic = clients.topic(*topic);
-                records.iter().try_for_each(|new| send(producer, topic, new))?;
+                // A partition after the other: what becomes one batch is handed over in one go, and lies together in memory.
+                let mut records: Vec<_> = records.iter().collect();
+                records.sort_by_key(|new| new.partition);
+                records.into_iter().try_for_each(|new| send(producer, topic, new))?;
             }
             producer.send_offsets_to_transaction(&slice.offsets, &slice.group, SLICE_TIME_MAX)
         })
@@ -226,8 +229,9 @@ fn drain(producer: &BaseProducer<Words>) {
         }
         producer.poll(Duration::ZERO);
         if producer.in_flight_count() == before {
-            std::thread::sleep(DELIVERY_PAUSE);
-            waited += DELIVERY_PAUSE;
+            let pause = DELIVERY_PAUSE.max(waited / DELIVERY_LATE);
+            std::thread::sleep(pause);
+            waited += pause;
         }
     }
 }
