@@ -59,7 +59,7 @@ async fn live(api: &Api, first: Shards) -> Result<(), Failure> {
 }
 
 fn view(shards: &Shards) -> String {
-    let Shards { epoch, partitions, nodes, to_move, under_way, waits_for, members, .. } = shards;
+    let Shards { epoch, partitions, nodes, to_move, under_way, waits_for, warnings, members, .. } = shards;
     let mut lines =
         vec![format!("epoch {epoch}: {partitions} partitions over {nodes} nodes, {} of them read", read(shards))];
     let moving =
@@ -70,6 +70,9 @@ fn view(shards: &Shards) -> String {
     }
     for wait in waits_for {
         line(format!("waiting: {}", printable(wait)));
+    }
+    for warning in warnings {
+        line(format!("warning: {}", printable(warning)));
     }
     line(format!("\n{:>5}  {:>4}  {:>5}  {:>9}  {:<9}  url", "node", "owns", "reads", "behind", "state"));
     for member in members {
@@ -109,13 +112,18 @@ mod tests {
     #[test]
     fn a_view_names_what_moves_who_is_missing_and_how_far_it_is_behind() {
         let shards = r#"{"epoch":7,"partitions":4,"nodes":2,"to_move":2,"under_way":[1],"waits_for":["node 1 is not there"],
+            "warnings":["node 0 is two processes"],
             "members":[{"node":0,"url":"ws://a","is_there":true,"leaving":false,"process":"p","owns":4,"reads":3}],
             "owners":[{"partition":0,"node":0,"read":true,"lag":3},{"partition":1,"node":0,"read":false,"lag":4},
                 {"partition":2,"node":0,"read":true,"lag":0},{"partition":3,"node":0,"read":true,"lag":0}]}"#;
         let shown = view(&serde_json::from_str(shards).unwrap());
-        for words in
-            ["epoch 7: 4 partitions over 2 nodes, 3 of them read", "2 to move, 1 under way", "node 1 is not", "ws://a"]
-        {
+        for words in [
+            "epoch 7: 4 partitions over 2 nodes, 3 of them read",
+            "2 to move, 1 under way",
+            "waiting: node 1 is not",
+            "warning: node 0 is",
+            "ws://a",
+        ] {
             assert!(shown.contains(words), "{shown}");
         }
         assert!(

@@ -6,8 +6,6 @@
 mod skew;
 mod stalls;
 
-use std::sync::atomic::Ordering;
-
 use metrics::gauge;
 use peal_store::Leases;
 use tokio_util::sync::CancellationToken;
@@ -107,7 +105,8 @@ async fn watch_clock(state: &NodeState, leases: &dyn Leases, left: &Cancellation
                     }
                     None => {}
                 }
-                state.clock_ahead.store(skew.seconds(), Ordering::Relaxed);
+                let ahead = skew.seconds();
+                state.seat.send_if_modified(|seat| std::mem::replace(&mut seat.clock_ahead_seconds, ahead) != ahead);
                 gauge.set(skew.ahead_seconds());
             }
             Ok(None) => return, // there is one clock

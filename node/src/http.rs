@@ -268,7 +268,7 @@ async fn readyz(State(node): State<Arc<NodeState>>) -> (StatusCode, Json<Readine
     let stalled = node.stalled();
     let ready = reading == partitions && deaf == 0 && !leaving && stalled.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let (shed, clock_ahead_seconds) = (node.shed.borrow().name(), node.clock_ahead.load(Ordering::Relaxed));
+    let (shed, clock_ahead_seconds) = (node.shed.borrow().name(), node.seat.borrow().clock_ahead_seconds);
     let readiness =
         Readiness { ready, partitions, starting, reading, waiting, deaf, leaving, stalled, shed, clock_ahead_seconds };
     (status, Json(readiness))

@@ -28,7 +28,7 @@ pub mod limits;
 mod settings;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::atomic::AtomicU64;
 
 use axum::Router;
 use peal_proto::ShardMap;
@@ -62,10 +62,9 @@ impl Node {
         let (id, log) = (seat.node, Arc::clone(&stores.log));
         let (seat, shards) = (watch::Sender::new(seat), watch::Sender::new(Shards::new()));
         let handshakes = Handshakes::new(id, clock.clone(), &limits);
-        let (shed, relay, clock_ahead) = (watch::Sender::new(Shed::Nothing), None, AtomicI64::new(0));
+        let (shed, relay) = (watch::Sender::new(Shed::Nothing), None);
         let sessions = AtomicU64::new(1);
-        let state =
-            NodeState { id, log, map, clock, limits, seat, shards, handshakes, shed, relay, clock_ahead, sessions };
+        let state = NodeState { id, log, map, clock, limits, seat, shards, handshakes, shed, relay, sessions };
         Self { state: Arc::new(state), stores }
     }
 

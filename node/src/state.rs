@@ -1,7 +1,7 @@
 //! What the handlers of a node's requests share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::atomic::AtomicU64;
 
 use peal_proto::{NodeId, Partition, ShardMap};
 use peal_serve::Clock;
@@ -31,8 +31,6 @@ pub(crate) struct NodeState {
     pub(crate) shed: watch::Sender<Shed>,
     /// Where it relays.
     pub(crate) relay: Option<Relay>,
-    /// By how many seconds the node's clock is ahead of the stores', where that is more than it may be.
-    pub(crate) clock_ahead: AtomicI64,
     /// The number of the next session.
     pub(crate) sessions: AtomicU64,
 }

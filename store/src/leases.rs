@@ -85,13 +85,25 @@ pub struct Seat {
     /// It wants to leave, and spreads that over so many milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leaving_ms: Option<u64>,
+    /// By how many seconds its clock is ahead of that of the stores, where that is more than it may be; negative if behind.
+    #[serde(default)]
+    pub clock_ahead_seconds: i64,
+    /// Another process that asked for the same seat of late. Whoever keeps the seats says so.
+    #[serde(skip)]
+    pub rival: Option<Holder>,
 }
 
 impl Seat {
     /// The seat of a node that has come to stay.
     #[must_use]
     pub fn new(node: NodeId, url: impl Into<String>, holder: Holder) -> Self {
-        Self { node, url: url.into(), holder, leaving_ms: None }
+        Self { node, url: url.into(), holder, leaving_ms: None, clock_ahead_seconds: 0, rival: None }
+    }
+
+    /// The seat as it is told, with who else wants it; who has got it does not any more.
+    pub(crate) fn wanted_by(self, rival: Option<Holder>) -> Self {
+        let rival = rival.filter(|rival| *rival != self.holder);
+        Self { rival, ..self }
     }
 }
 
@@ -119,12 +131,13 @@ pub trait Leases: Send + Sync + 'static {
     /// Who holds these partitions, in the order asked.
     async fn holders(&self, partitions: &[Partition], now: Timestamp) -> Result<Vec<Option<Holder>>, StoreError>;
 
-    /// Takes or renews the seat of an ordinal for `term` from `now`, and leaves there what is said of it.
+    /// Takes or renews the seat of an ordinal for `term` from `now`, and leaves there what is said of it; or, if another has it,
+    /// that this one wants it.
     async fn sit(&self, seat: &Seat, term: Duration, now: Timestamp) -> Result<Lease, StoreError>;
 
     /// Gives the seat of an ordinal back if it is the holder's.
     async fn rise(&self, holder: &Holder, node: NodeId) -> Result<(), StoreError>;
 
-    /// Who has a seat, by ordinal.
+    /// Who has a seat, by ordinal, and who else wants it.
     async fn seats(&self, now: Timestamp) -> Result<Vec<Seat>, StoreError>;
 }

@@ -183,6 +183,8 @@ pub struct Shards {
     pub under_way: Vec<Partition>,
     /// What keeps partitions from moving, and what to do.
     pub waits_for: Vec<String>,
+    /// What is wrong with a node, and what to do.
+    pub warnings: Vec<String>,
     /// The nodes that the map knows or that are there.
     pub members: Vec<ClusterNode>,
     /// By partition.

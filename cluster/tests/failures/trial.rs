@@ -29,6 +29,9 @@ const FIRST_TIMEOUT: Duration = Duration::from_secs(40);
 /// Until the owner of the communities has put the members right.
 const MEMBERS_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// Until a node has said of itself what is wrong, or another that it wants its place.
+const WARNED_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// Members that one request may add.
 const MEMBERS_A_REQUEST: usize = 10_000;
 
@@ -228,6 +231,17 @@ impl Trial {
         let rewinds = self.site.nodes_metric(&["peal_node_rewinds_total"]).await;
         assert!(rewinds > 0.0, "no node noticed that the inbox went back in time");
         self.held.push(format!("{rewinds} partitions noticed that their inbox went back, and read the log again"));
+    }
+
+    /// Waits until `peal status` warns in these words.
+    pub(crate) async fn is_warned(&mut self, words: &str) {
+        let api = self.site.api.clone();
+        let warns = async || {
+            let warnings = api.shards(false).await.map(|shards| shards.warnings).unwrap_or_default();
+            warnings.iter().any(|warning| warning.contains(words))
+        };
+        until("peal status warns", WARNED_TIMEOUT, warns).await;
+        self.held.push(format!("`peal status` warned: {words}"));
     }
 
     /// Something held beside what the oracle checks.

@@ -64,7 +64,7 @@ impl World {
         self.runs += 1;
         let url = if moved { format!("ws://node-{node}-{}", self.runs) } else { format!("ws://node-{node}") };
         let holder = Holder::new(format!("run {}", self.runs));
-        self.seats.insert(node, Seat { node: NodeId::new(node), url, holder, leaving_ms: None });
+        self.seats.insert(node, Seat::new(NodeId::new(node), url, holder));
     }
 
     fn dies(&mut self, node: u32) {

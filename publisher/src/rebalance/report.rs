@@ -29,6 +29,8 @@ pub(crate) struct Report {
     under_way: Vec<u32>,
     /// What keeps partitions from moving, and what to do.
     waits_for: Vec<String>,
+    /// What is wrong with a node, and what to do.
+    warnings: Vec<String>,
     /// The nodes that the map knows or that are there.
     members: Vec<Member>,
     /// By partition.
@@ -108,6 +110,7 @@ impl Report {
             to_move: scene.moves().len().max(map.placed().len()),
             under_way: scene.under_way().into_iter().map(Partition::get).collect(),
             waits_for: waits_for(map, &scene),
+            warnings: warnings(seats),
             members: known.chain(beyond).map(member).collect(),
             owners,
         }
@@ -126,6 +129,23 @@ fn waits_for(map: &ShardMap, scene: &Scene<'_>) -> Vec<String> {
     missing.chain(ambiguous).collect()
 }
 
+fn warnings(seats: &[Seat]) -> Vec<String> {
+    let twin = |seat: &Seat| {
+        let (node, holder, rival) = (seat.node, &seat.holder, seat.rival.as_ref()?);
+        Some(format!(
+            "node {node} is two processes: {holder} has its place and {rival} waits; give each its own --node"
+        ))
+    };
+    let clock = |seat: &Seat| {
+        let (node, seconds) = (seat.node, seat.clock_ahead_seconds);
+        let way = if seconds > 0 { "ahead of" } else { "behind" };
+        let off =
+            format!("node {node}'s clock is {} s {way} that of the leases; set both (NTP)", seconds.unsigned_abs());
+        (seconds != 0).then_some(off)
+    };
+    seats.iter().filter_map(twin).chain(seats.iter().filter_map(clock)).collect()
+}
+
 /// How far each partition is behind.
 async fn lags(log: &dyn Log, partitions: u32) -> Vec<Option<u64>> {
     let lag = async |partition: Partition| {
@@ -138,4 +158,24 @@ async fn lags(log: &dyn Log, partitions: u32) -> Vec<Option<u64>> {
         within(STORE_TIMEOUT, "log", asked).await.ok()
     };
     stream::iter((0..partitions).map(Partition::new)).map(lag).buffered(LAGS_AT_ONCE).collect().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_processes_of_one_node_and_clocks_that_are_off_are_named() {
+        let seat = |node: u32| Seat::new(NodeId::new(node), "ws://here", Holder::new(format!("process-{node}")));
+        let twin = Seat { rival: Some(Holder::new("another")), ..seat(2) };
+        let [ahead, behind] = [3_600, -60].map(|clock_ahead_seconds| Seat { clock_ahead_seconds, ..seat(1) });
+        assert_eq!(
+            warnings(&[seat(0), ahead, behind, twin]),
+            [
+                "node 2 is two processes: process-2 has its place and another waits; give each its own --node",
+                "node 1's clock is 3600 s ahead of that of the leases; set both (NTP)",
+                "node 1's clock is 60 s behind that of the leases; set both (NTP)",
+            ]
+        );
+    }
 }

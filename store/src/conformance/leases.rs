@@ -71,7 +71,7 @@ async fn only_the_holder_gives_a_lease_back(subject: Subject) {
 }
 
 fn seat(node: u32, holder: &Holder) -> Seat {
-    Seat { node: NodeId::new(node), url: format!("ws://node-{node}"), holder: holder.clone(), leaving_ms: None }
+    Seat::new(NodeId::new(node), format!("ws://node-{node}"), holder.clone())
 }
 
 async fn one_has_the_seat_of_an_ordinal_and_may_say_more_of_itself(subject: Subject) {
@@ -84,12 +84,15 @@ async fn one_has_the_seat_of_an_ordinal_and_may_say_more_of_itself(subject: Subj
     assert_eq!(sit(&seat(2, &second)).await, taken(&first));
     let leaving = Seat { leaving_ms: Some(20_000), ..seat(2, &first) };
     assert_eq!(sit(&leaving).await, Lease::Held);
-    assert_eq!(leases.seats(NOW).await.unwrap(), [leaving, seat(10, &second)]);
+    let wanted = Seat { rival: Some(second.clone()), ..leaving };
+    assert_eq!(leases.seats(NOW).await.unwrap(), [wanted, seat(10, &second)]);
     leases.rise(&second, NodeId::new(2)).await.unwrap();
     assert_eq!(sit(&seat(2, &second)).await, taken(&first));
     leases.rise(&first, NodeId::new(2)).await.unwrap();
     assert_eq!(leases.seats(NOW).await.unwrap(), [seat(10, &second)]);
-    assert_eq!(sit(&seat(2, &second)).await, Lease::Held);
+    let late = Seat { clock_ahead_seconds: -3_600, ..seat(2, &second) };
+    assert_eq!(sit(&late).await, Lease::Held);
+    assert_eq!(leases.seats(NOW).await.unwrap(), [late, seat(10, &second)], "nobody else wants it any more");
 }
 
 async fn a_seat_runs_out(subject: Subject) {

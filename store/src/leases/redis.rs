@@ -1,5 +1,5 @@
-//! Leases in Redis: a key a partition with its holder, which Redis itself drops at the end of the term, and a hash of the seats,
-//! each with the time by the clock of Redis until which it counts.
+//! Leases in Redis: a key a partition with its holder, which Redis itself drops at the end of the term, and a hash of the seats and
+//! of who else wants one, each with the time by the clock of Redis until which it counts.
 
 use std::time::Duration;
 
@@ -25,12 +25,16 @@ return 1";
 const NOW: &str = "
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local function of(text) return cjson.decode(string.sub(text, string.find(text, ' ') + 1)) end
+local function said(text) return string.sub(text, string.find(text, ' ') + 1) end
+local function of(text) return cjson.decode(said(text)) end
 local function counts(text) return tonumber(string.match(text, '^%d+')) > now end";
 
 const SIT: &str = "
 local stored = redis.call('HGET', KEYS[1], ARGV[1])
-if stored and counts(stored) and of(stored).holder ~= ARGV[2] then return of(stored).holder end
+if stored and counts(stored) and of(stored).holder ~= ARGV[2] then
+  redis.call('HSET', KEYS[1], ARGV[1] .. ' rival', string.format('%d %s', now + ARGV[4], ARGV[2]))
+  return of(stored).holder
+end
 redis.call('HSET', KEYS[1], ARGV[1], string.format('%d %s', now + ARGV[4], ARGV[3]))
 return ''";
 
@@ -41,8 +45,13 @@ return 1";
 
 const SEATS: &str = "
 local seats = {}
-for _, stored in ipairs(redis.call('HVALS', KEYS[1])) do
-  if counts(stored) then seats[#seats + 1] = string.sub(stored, string.find(stored, ' ') + 1) end
+local all = redis.call('HGETALL', KEYS[1])
+for at = 1, #all, 2 do
+  local node, stored = all[at], all[at + 1]
+  if not string.find(node, ' ') and counts(stored) then
+    local rival = redis.call('HGET', KEYS[1], node .. ' rival')
+    seats[#seats + 1] = {said(stored), rival and counts(rival) and said(rival) or ''}
+  end
 end
 return seats";
 
@@ -130,8 +139,12 @@ impl Leases for RedisLeases {
     }
 
     async fn seats(&self, _: Timestamp) -> Result<Vec<Seat>, StoreError> {
-        let seats: Vec<String> = self.connection.call(&self.seats, &self.seats.on(&[SEATS_KEY])).await?;
-        let seats = seats.iter().map(|seat| serde_json::from_str(seat)).collect::<Result<Vec<Seat>, _>>();
+        let stored: Vec<(String, String)> = self.connection.call(&self.seats, &self.seats.on(&[SEATS_KEY])).await?;
+        let seat = |(seat, rival): (String, String)| {
+            let seat: Seat = serde_json::from_str(&seat)?;
+            Ok(seat.wanted_by((!rival.is_empty()).then(|| Holder::new(rival))))
+        };
+        let seats: Result<Vec<Seat>, serde_json::Error> = stored.into_iter().map(seat).collect();
         let mut seats = seats.map_err(|error| self.connection.damaged(error))?;
         seats.sort_by_key(|seat| seat.node);
         Ok(seats)

@@ -12,6 +12,8 @@ use super::{Holder, Lease, Seat};
 pub(crate) struct Table {
     partitions: BTreeMap<Partition, (Holder, Timestamp)>,
     seats: BTreeMap<NodeId, (Seat, Timestamp)>,
+    /// Who else wants a seat.
+    rivals: BTreeMap<NodeId, (Holder, Timestamp)>,
 }
 
 impl Table {
@@ -43,7 +45,10 @@ impl Table {
 
     pub(crate) fn sit(&mut self, seat: &Seat, term: Duration, now: Timestamp) -> Lease {
         match self.seats.get(&seat.node) {
-            Some((by, until)) if by.holder != seat.holder && *until > now => Lease::Taken { by: by.holder.clone() },
+            Some((by, until)) if by.holder != seat.holder && *until > now => {
+                self.rivals.insert(seat.node, (seat.holder.clone(), now.after(term)));
+                Lease::Taken { by: by.holder.clone() }
+            }
             Some(_) | None => {
                 self.seats.insert(seat.node, (seat.clone(), now.after(term)));
                 Lease::Held
@@ -56,6 +61,8 @@ impl Table {
     }
 
     pub(crate) fn seats(&self, now: Timestamp) -> Vec<Seat> {
-        self.seats.values().filter(|(_, until)| *until > now).map(|(seat, _)| seat.clone()).collect()
+        let rival = |node| self.rivals.get(node).filter(|(_, until)| *until > now).map(|(rival, _)| rival.clone());
+        let counts = self.seats.iter().filter(|(_, (_, until))| *until > now);
+        counts.map(|(node, (seat, _))| seat.clone().wanted_by(rival(node))).collect()
     }
 }

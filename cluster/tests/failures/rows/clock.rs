@@ -23,6 +23,10 @@ pub(super) async fn jumps(ground: &mut Ground) -> Outcome {
         let word = format!(r#""clock_ahead_seconds":{}"#, digits(seconds));
         let named = async || trial.site.all_nodes_say(&word).await;
         until("the nodes name how far their clock is off", BACK_TIMEOUT, named).await;
+        if seconds != 0 {
+            let way = if seconds > 0 { "s ahead of" } else { "s behind" };
+            trial.is_warned(way).await;
+        }
     }
     trial.held("each node named how far its clock was off, and when it was right again");
     trial.end().await

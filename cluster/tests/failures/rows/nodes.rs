@@ -104,6 +104,7 @@ pub(super) async fn twins(ground: &mut Ground) -> Outcome {
     let mut trial = Trial::begin(ground, Setup::of("node_twins")).await;
     trial.goes_on(Duration::from_secs(2)).await;
     let (mut twin, address) = trial.site.another_node(0);
+    trial.is_warned("node 0 is two processes").await;
     trial.goes_on(Duration::from_secs(4)).await;
     trial.site.node(0).freeze();
     trial.goes_on(FROZEN).await;
