@@ -11,6 +11,9 @@ pub const NODES_DEFAULT: u32 = 3;
 /// How often a node is started again that can't listen.
 pub const NODE_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long `peal status` waits for a node to say who it is.
+pub const REACH_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// How often `peal reshard` and `peal status` look.
 pub const STATUS_LOOK_INTERVAL: Duration = Duration::from_millis(500);
 

@@ -1,5 +1,7 @@
 //! `peal status`: what the cluster is doing, once or as a view that lives.
 
+mod reach;
+
 use std::io;
 
 use tokio::time::timeout;
@@ -27,7 +29,7 @@ pub enum Failure {
 /// [`Failure`].
 pub async fn run(status: &Status) -> Result<(), Failure> {
     let api = status.which.api();
-    let shards = api.shards(true).await?; // a cluster that is not there at the start is a mistake, later it is a wait
+    let shards = look(&api).await?; // a cluster that is not there at the start is a mistake, later it is a wait
     if status.json {
         return Ok(output::line(serde_json::to_string(&shards).map_err(io::Error::from)?)?);
     }
@@ -35,6 +37,12 @@ pub async fn run(status: &Status) -> Result<(), Failure> {
         return Ok(output::line(view(&shards))?);
     }
     live(&api, shards).await
+}
+
+async fn look(api: &Api) -> Result<Shards, ApiError> {
+    let mut shards = api.shards(true).await?;
+    shards.warnings.extend(reach::misleading(&shards.members).await);
+    Ok(shards)
 }
 
 /// Shows it again and again in the same place, until Ctrl-C.
@@ -51,7 +59,7 @@ async fn live(api: &Api, first: Shards) -> Result<(), Failure> {
         if timeout(STATUS_LOOK_INTERVAL, signals.next()).await.is_ok() {
             return Ok(());
         }
-        shown = match api.shards(true).await {
+        shown = match look(api).await {
             Ok(shards) => view(&shards),
             Err(error) => error.to_string(),
         };

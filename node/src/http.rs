@@ -240,6 +240,8 @@ async fn open(node: Arc<NodeState>, admitted: Admitted, query: SocketQuery, sock
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "NodeReadiness")]
 struct Readiness {
+    /// Which node answers.
+    node: NodeId,
     ready: bool,
     partitions: usize,
     starting: usize,
@@ -257,19 +259,31 @@ struct Readiness {
     clock_ahead_seconds: i64,
 }
 
-async fn readyz(State(node): State<Arc<NodeState>>) -> (StatusCode, Json<Readiness>) {
-    let shards = node.shards.borrow().clone();
+async fn readyz(State(state): State<Arc<NodeState>>) -> (StatusCode, Json<Readiness>) {
+    let node = state.id;
+    let shards = state.shards.borrow().clone();
     let own = || shards.values().filter(|shard| !shard.is_given_up());
     let count = |health| own().filter(|shard| shard.health() == health).count();
-    let partitions = node.map.borrow().owned_by(node.id).count();
+    let partitions = state.map.borrow().owned_by(node).count();
     let (starting, reading, waiting) = (count(Health::Starting), count(Health::Reading), count(Health::Waiting));
-    let deaf = if node.limits.canary_interval.is_some() { node.deaf() } else { 0 };
-    let leaving = node.seat.borrow().leaving_ms.is_some();
-    let stalled = node.stalled();
+    let deaf = if state.limits.canary_interval.is_some() { state.deaf() } else { 0 };
+    let leaving = state.seat.borrow().leaving_ms.is_some();
+    let stalled = state.stalled();
     let ready = reading == partitions && deaf == 0 && !leaving && stalled.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let (shed, clock_ahead_seconds) = (node.shed.borrow().name(), node.seat.borrow().clock_ahead_seconds);
-    let readiness =
-        Readiness { ready, partitions, starting, reading, waiting, deaf, leaving, stalled, shed, clock_ahead_seconds };
+    let (shed, clock_ahead_seconds) = (state.shed.borrow().name(), state.seat.borrow().clock_ahead_seconds);
+    let readiness = Readiness {
+        node,
+        ready,
+        partitions,
+        starting,
+        reading,
+        waiting,
+        deaf,
+        leaving,
+        stalled,
+        shed,
+        clock_ahead_seconds,
+    };
     (status, Json(readiness))
 }
