@@ -2,16 +2,17 @@
 
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+
+import { freePorts } from "../../browser/test/cluster.ts";
 
 /** Where `services/up.sh` keeps what it starts. */
 const RUN = join(import.meta.dirname, "../../services/run");
 const READY_MS = 120_000;
 const ASK_MS = 100;
-/** Below the range from which the system takes its own ports. */
-const PORTS = { first: 20_000, count: 10_000 };
+/** Of a program whose output nobody needs. @type {import("node:child_process").SpawnOptions} */
+const TOOL = { stdio: ["ignore", "ignore", "inherit"] };
 
 /** @typedef {{ name: string, id: number }} Part */
 
@@ -21,6 +22,8 @@ export class Site {
   parts = [];
   /** @type {(() => void | Promise<void>)[]} */
   #ends = [];
+  /** A part that is there no more. @type {string | undefined} */
+  ended;
 
   /**
    * @param {{ bin: string, nodes: number, services: boolean }} wanted
@@ -32,7 +35,7 @@ export class Site {
     try {
       if (services) await site.#startParts(bin, nodes, port);
       else site.#startAll(bin, nodes, port);
-      for (let at = port; at <= port + nodes; at += 1) await ready(`http://127.0.0.1:${at}/readyz`);
+      for (let at = port; at <= port + nodes; at += 1) await site.#isReady(`http://127.0.0.1:${at}/readyz`);
     } catch (error) {
       await site.stop();
       throw error;
@@ -53,9 +56,11 @@ export class Site {
 
   /** @param {string} bin @param {number} nodes @param {number} port */
   async #startParts(bin, nodes, port) {
-    await ended(spawn("redis-cli", ["-u", process.env["PEAL_REDIS"] ?? "", "flushdb"], { stdio: "ignore" }));
+    const redis = process.env["PEAL_REDIS"];
+    if (redis === undefined) throw new Error("PEAL_REDIS must say where a Redis is that may be emptied: `make load SERVICES=1` does");
+    await ended(spawn("redis-cli", ["-u", redis, "flushdb"], TOOL));
     const common = ["--prefix", `load-${Date.now()}.`];
-    await ended(spawn(join(bin, "peal"), ["topics", "create", "--partitions", "120", ...common], { stdio: "ignore" }));
+    await ended(spawn(join(bin, "peal"), ["topics", "create", "--partitions", "120", ...common], TOOL));
     const urls = Array.from({ length: nodes }, (_, node) => `ws://127.0.0.1:${port + 1 + node}`).join(",");
     for (let node = 0; node < nodes; node += 1) {
       const words = ["--node", `${node}`, "--nodes", urls, "--listen", `127.0.0.1:${port + 1 + node}`, "--log", "warn"];
@@ -65,11 +70,21 @@ export class Site {
     this.parts.push(...servicesOf(process.env["PEAL_SERVICES"] ?? RUN));
   }
 
+  /** @param {string} url */
+  async #isReady(url) {
+    for (const until = Date.now() + READY_MS; Date.now() < until; await new Promise((resolve) => setTimeout(resolve, ASK_MS))) {
+      const answer = await fetch(url).catch(() => undefined);
+      if (answer?.ok) return;
+      if (this.ended !== undefined) throw new Error(`${this.ended} has ended before it was ready`);
+    }
+    throw new Error(`${url} was not ready in ${READY_MS / 1000} s`);
+  }
+
   /** @param {string} name @param {string} program @param {string[]} words */
   #spawn(name, program, words) {
     const child = spawn(program, words, { stdio: ["ignore", "pipe", "inherit"] });
     child.stdout.resume();
-    const end = ended(child).catch(() => {});
+    const end = ended(child).catch(() => {}).then(() => void (this.ended ??= name));
     this.#ends.push(() => {
       child.kill("SIGTERM");
       return end;
@@ -89,32 +104,5 @@ function ended(child) {
   return new Promise((resolve, reject) => {
     child.on("error", reject);
     child.on("close", (code) => (code === 0 ? resolve(undefined) : reject(new Error(`${child.spawnfile} ended with ${code}`))));
-  });
-}
-
-/** @param {string} url */
-async function ready(url) {
-  for (const until = Date.now() + READY_MS; Date.now() < until; await new Promise((resolve) => setTimeout(resolve, ASK_MS))) {
-    const answer = await fetch(url).catch(() => undefined);
-    if (answer?.ok) return;
-  }
-  throw new Error(`${url} was not ready in ${READY_MS / 1000} s`);
-}
-
-/** The first of so many ports in a row that nobody listens on. @param {number} count */
-async function freePorts(count) {
-  for (;;) {
-    const first = PORTS.first + Math.floor(Math.random() * PORTS.count);
-    const free = await Promise.all(Array.from({ length: count }, (_, offset) => isFree(first + offset)));
-    if (free.every(Boolean)) return first;
-  }
-}
-
-/** @param {number} port @returns {Promise<boolean>} */
-function isFree(port) {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once("error", () => resolve(false));
-    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
   });
 }

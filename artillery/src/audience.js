@@ -76,7 +76,7 @@ export class Audience {
       unknown: (/** @type {string} */ event) => this.#ledger.unknown(event),
       refused: () => void (this.#refused += 1),
       failed: (/** @type {string} */ why) => this.#failed(why),
-      figure: (/** @type {string} */ name, /** @type {number} */ value) => void (this.#figures[name] = value),
+      figure: (/** @type {string} */ name, /** @type {number} */ value) => void (this.#figures[name] = round(value)),
       left: (/** @type {number} */ community, /** @type {number} */ user) => this.#ledger.left(community, user, now()),
       open: (/** @type {number} */ user) => this.#open(user),
       drop: (/** @type {number} */ user) => this.#devices.get(user)?.drop(),

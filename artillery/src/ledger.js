@@ -245,7 +245,7 @@ class Faults {
   }
 
   sentence() {
-    const more = this.#count > this.#named.length ? ", …" : "";
+    const more = this.#count > this.#named.length ? "; …" : "";
     return this.#count === 0 ? [] : [`${this.#count} ${this.#kind}: ${this.#named.join("; ")}${more}`];
   }
 }

@@ -104,7 +104,10 @@ export async function answered(request, response, { vars }, ee) {
  * @param {{ json?: { user?: number } }} request @param {Response} response @param {Context} context
  */
 export async function settled(request, { statusCode, body }, { vars }) {
-  if (statusCode !== 200 && statusCode !== 202) return tell("failed", `a post that waits was answered ${statusCode}: ${body}`);
+  if (statusCode !== 200 && statusCode !== 202) {
+    tell("unknown", vars["event"]);
+    return tell("failed", `a post that waits was answered ${statusCode}: ${body}`);
+  }
   accepted(request, vars);
   // 202 says that it is not settled yet; a poster goes on to follow it.
   const account = statusCode === 200 ? JSON.parse(body) : await followed(vars["target"], vars["event"], vars["patience"]);
@@ -182,10 +185,10 @@ export async function bulk({ vars }, ee) {
     if (parcel.length === PARCEL) flush();
   });
   flush();
-  tell("figure", "enqueued_s", round((now() - began) / 1000));
+  tell("figure", "enqueued_s", (now() - began) / 1000);
   if (is(vars["sockets"])) await ask("hearAll");
   else for (let last = Math.max(0, items - users); last < items; last += 1) await followed(target, event(last), patience);
-  tell("figure", "drained_s", round((now() - began) / 1000));
+  tell("figure", "drained_s", (now() - began) / 1000);
 }
 
 /** The account of the event just posted, until it is settled and adds up. @param {Context} context @param {Metrics} ee */
@@ -228,9 +231,4 @@ function artillery() {
 /** A variable of a plan may come from the command line as text. @param {unknown} value */
 function is(value) {
   return value === true || value === "true";
-}
-
-/** @param {number} value */
-function round(value) {
-  return Math.round(value * 100) / 100;
 }

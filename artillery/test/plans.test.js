@@ -35,11 +35,11 @@ describe("every plan", { concurrency: AT_ONCE, timeout: 5 * TIMEOUT_MS }, () => 
   for (const [name, command] of Object.entries(GENERATORS)) {
     for (const plan of PLANS) {
       // The same plan as joins.yml, in the other form.
-      if (plan !== "joins.json") it(`${plan} fails by ${name} when one notification is withheld`, { timeout: TIMEOUT_MS }, async () => {
+      if (plan !== "joins.json") it(`${plan} fails by ${name} when one notification is withheld`, { timeout: TIMEOUT_MS }, async ({ signal }) => {
         const proxy = new Withholding(cluster.url);
         const url = await proxy.start();
         try {
-          const { code, text } = await run(command(join(HERE, plan), url, ["--variables", JSON.stringify({ patience: PATIENCE })]));
+          const { code, text } = await run(command(join(HERE, plan), url, ["--variables", JSON.stringify({ patience: PATIENCE })]), signal);
           assert.equal(code, 1, text);
           assert.ok(proxy.withheld, `nothing was on its way that could be withheld: ${text}`);
           assert.match(text, /\d+ lost: /);
@@ -48,8 +48,8 @@ describe("every plan", { concurrency: AT_ONCE, timeout: 5 * TIMEOUT_MS }, () => 
         }
       });
 
-      it(`${plan} passes by ${name}`, { timeout: TIMEOUT_MS }, async () => {
-        const { code, text } = await run(command(join(HERE, plan), cluster.url, []));
+      it(`${plan} passes by ${name}`, { timeout: TIMEOUT_MS }, async ({ signal }) => {
+        const { code, text } = await run(command(join(HERE, plan), cluster.url, []), signal);
         assert.equal(code, 0, text);
         assert.match(text, /passed/);
       });
@@ -57,10 +57,14 @@ describe("every plan", { concurrency: AT_ONCE, timeout: 5 * TIMEOUT_MS }, () => 
   }
 });
 
-/** @param {string[]} command @returns {Promise<{ code: number | null, text: string }>} */
-function run([program = "", ...args]) {
+/**
+ * @param {string[]} command
+ * @param {AbortSignal} signal of the test: what it started ends with it
+ * @returns {Promise<{ code: number | null, text: string }>}
+ */
+function run([program = "", ...args], signal) {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], signal, killSignal: "SIGKILL" });
     let text = "";
     for (const stream of [child.stdout, child.stderr]) stream.on("data", (more) => (text += more));
     child.on("error", reject);

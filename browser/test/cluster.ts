@@ -65,7 +65,7 @@ export class Cluster {
 }
 
 /** The first of `count` ports in a row that nobody listens on. */
-async function freePorts(count: number): Promise<number> {
+export async function freePorts(count: number): Promise<number> {
   for (let tries = 0; tries < 100; tries += 1) {
     const first = 20_000 + Math.floor(Math.random() * 10_000);
     const servers = await Promise.all(Array.from({ length: count }, (_, offset) => listen(first + offset)));

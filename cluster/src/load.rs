@@ -60,9 +60,10 @@ pub enum Failure {
 pub async fn run(load: &Load) -> Result<(), Failure> {
     peal_serve::process::raise_open_files();
     let mut plan = Plan::read(&load.plan, load.environment.as_deref())?;
-    plan.variables.extend(load.variables.clone().unwrap_or_default());
+    plan.vary(load.variables.clone().unwrap_or_default())?;
     let (scene, clock, record) = (Scene::of(&plan)?, Clock::system(), Arc::new(Record::new()?));
     let parts = Parts::new(clock.clone(), &load.observe);
+    parts.busy()?; // all are there
     let audience = Audience::new(load.which.api(), clock.clone(), scene.clone(), Arc::clone(&record));
     let (arrivals, posts) = Default::default();
     let run = Arc::new(Run { api: load.which.api(), clock, plan, scene, audience, record, arrivals, posts });
@@ -72,7 +73,9 @@ pub async fn run(load: &Load) -> Result<(), Failure> {
 
     let before = parts.busy()?;
     let passed = Course::new(&run, &parts).run().await?;
+    let posted = run.clock.uptime();
     let late = hears_the_rest(&run).await;
+    run.record.notes().figures.insert("heard_after_s", run.clock.uptime().saturating_sub(posted));
     let (busy, resident) = (parts.busy()?.since(&before), parts.resident_bytes()?);
     let faults = faults(&run, late);
     let report = Report { run: &run, passed: &passed, busy: &busy, resident: &resident, faults: &faults };

@@ -122,7 +122,12 @@ impl FromRequestParts<Arc<App>> for Seat {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failure> {
-        let length = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        app.ingest.seat(length.unwrap_or(EVENT_BYTES_MAX).min(EVENT_BYTES_MAX))
+        app.ingest.seat(body_bytes(parts, EVENT_BYTES_MAX))
     }
+}
+
+/// How many bytes a body says it has, or may have: no more are read.
+fn body_bytes(parts: &Parts, bytes_max: usize) -> usize {
+    let length = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    length.unwrap_or(bytes_max).min(bytes_max)
 }

@@ -112,7 +112,7 @@ impl Publisher {
     ) -> Self {
         let admission = Admission::new(&clock, &settings);
         let ingest = Ingest::new(stores.clone(), clock.clone(), &settings);
-        let members_seats = Seats::new(limits::MEMBERS_INFLIGHT_REQUESTS_MAX, 0);
+        let members_seats = Seats::new(limits::MEMBERS_INFLIGHT_REQUESTS_MAX, limits::MEMBERS_INFLIGHT_BYTES_MAX);
         let letters_seats = Seats::new(limits::LETTERS_INFLIGHT_REQUESTS_MAX, 0);
         let members = table.as_ref().map_or_else(
             || Arc::clone(&stores.members),

@@ -36,8 +36,11 @@ pub const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the first status of an event may take; without it the event is told all the same.
 pub const STATUS_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Requests that may be changing members. With bodies of 1 MiB that is 128 MiB at worst.
-pub const MEMBERS_INFLIGHT_REQUESTS_MAX: usize = 128;
+/// Requests that may be changing members: as many as events, as who joins also leaves. Most have no body.
+pub const MEMBERS_INFLIGHT_REQUESTS_MAX: usize = 4_096;
+
+/// Bytes of bodies of such requests, counted from their heads on.
+pub const MEMBERS_INFLIGHT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Bytes of a body that changes members: 10,000 ids of 16 digits are a sixth of it.
 pub const MEMBERS_BODY_BYTES_MAX: usize = 1024 * 1024;

@@ -31,14 +31,21 @@ impl Parts {
     }
 
     pub(super) fn busy(&self) -> io::Result<Busy> {
-        let spent = self.parts.iter().map(|(name, part)| Ok((name.clone(), part.cpu_time()?)));
+        let spent =
+            self.parts.iter().map(|(name, part)| Ok((name.clone(), part.cpu_time().map_err(|e| of(name, &e))?)));
         Ok(Busy { at: self.clock.uptime(), spent: spent.collect::<io::Result<_>>()? })
     }
 
     /// Resident bytes of each.
     pub(super) fn resident_bytes(&self) -> io::Result<Vec<(String, u64)>> {
-        self.parts.iter().map(|(name, part)| Ok((name.clone(), part.resident_bytes()?))).collect()
+        let resident =
+            self.parts.iter().map(|(name, part)| Ok((name.clone(), part.resident_bytes().map_err(|e| of(name, &e))?)));
+        resident.collect()
     }
+}
+
+fn of(part: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{part}: {error}"))
 }
 
 impl Busy {

@@ -54,6 +54,8 @@ pub(super) struct Passed {
     pub(super) took: Duration,
     /// The longest that an arrival was due before it was started.
     pub(super) late: Duration,
+    /// Notifications that were not heard yet at its end.
+    pub(super) behind: u64,
     /// What gave, where it was there to find that out.
     pub(super) limit: Option<Limit>,
 }
@@ -130,7 +132,15 @@ impl<'p> Course<'p> {
                 (seen, busy) = (totals, now);
             }
         }
-        Ok(Passed { name: phase.name().to_owned(), asked: due, started, took: before, late, limit })
+        Ok(Passed {
+            name: phase.name().to_owned(),
+            asked: due,
+            started,
+            took: before,
+            late,
+            behind: self.run.audience.ledger().owed_count(),
+            limit,
+        })
     }
 
     /// Starts so many users; how many that were, as there is a limit to those at it.

@@ -129,7 +129,9 @@ impl Ledger {
     /// It may have been accepted.
     pub(super) fn unknown(&mut self, event: &str) {
         let number = self.number(event);
-        self.set(number, Event::Unknown);
+        if self.posted(number).is_none() {
+            self.set(number, Event::Unknown);
+        }
     }
 
     pub(super) fn hears(&mut self, user: u64, event: &str) {
@@ -329,6 +331,10 @@ mod tests {
         ledger.unknown("d");
         ledger.hears(1, "d");
         assert!(ledger.faults().is_empty());
+        ledger.unknown("a"); // which was accepted before, and is judged as that
+        ledger.hears(3, "a");
+        assert_eq!(ledger.faults(), ["1 heard by or of strangers: a by 3"]);
+        let mut ledger = run(&["a", "b", "c"], &["a", "b", "c"]);
         ledger.gap(1, "quota");
         assert_eq!(ledger.faults(), ["1 gaps: quota, of 1"]);
     }

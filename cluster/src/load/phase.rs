@@ -29,6 +29,11 @@ impl Phase {
         self.arrival_count = arrival_count.or(self.arrival_count);
     }
 
+    /// Whether it says for how long, and how many.
+    pub(super) fn is_whole(&self) -> bool {
+        self.duration.is_some_and(|seconds| seconds > 0) && self.arrival_rate.or(self.arrival_count).is_some()
+    }
+
     pub(super) fn name(&self) -> &str {
         self.name.as_deref().unwrap_or("a phase")
     }

@@ -1,14 +1,16 @@
-//! A plan as it is written: the part of Artillery's YAML that the plans in `artillery/` use, and nothing else. A word that is
-//! not known is refused, with its line.
+//! A plan that can be run, and why one can't. How it is [`written`] is Artillery's.
 
-use std::collections::BTreeMap;
+mod written;
+
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use serde_saphyr::Spanned;
 
+use self::written::{Config, Written, steps};
 use super::phase::Phase;
+use super::template;
+use super::user::VARIABLES;
 
 /// Why a plan can't be run.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +47,32 @@ pub enum InvalidPlan {
         /// Which file.
         path: PathBuf,
         /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// A phase says too little.
+    #[error("{path}: the phase {name:?} must have a duration above 0, and an arrivalRate or an arrivalCount")]
+    Phase {
+        /// Which file.
+        path: PathBuf,
+        /// Which of its phases.
+        name: String,
+    },
+    /// It names a variable that there is not.
+    #[error("{path}: {{{{ {name} }}}} is no variable; there is {known}")]
+    Name {
+        /// Which file.
+        path: PathBuf,
+        /// What stands there.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// A variable was given that the plan does not have.
+    #[error("the plan has no variable {name}; there is {known}")]
+    Unknown {
+        /// Which.
         name: String,
         /// What there is.
         known: String,
@@ -136,102 +164,6 @@ pub(super) struct Request {
     pub(super) after_response: After,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Written {
-    config: Config,
-    #[serde(rename = "before")]
-    _before: Hook<Gather>,
-    scenarios: [Scenario; 1],
-    #[serde(rename = "after")]
-    _after: Hook<Judge>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Config {
-    /// Said by `--url`.
-    #[serde(rename = "target")]
-    _target: String,
-    /// Artillery's, whose words are known here.
-    #[serde(rename = "processor")]
-    _processor: String,
-    #[serde(default)]
-    http: Http,
-    #[serde(default)]
-    environments: BTreeMap<String, Environment>,
-    #[serde(default)]
-    variables: Map<String, Value>,
-    phases: Vec<Phase>,
-}
-
-/// As in Artillery.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Http {
-    timeout: u64,
-}
-
-impl Default for Http {
-    fn default() -> Self {
-        Self { timeout: 10 }
-    }
-}
-
-/// What is otherwise in an environment; phases go over those of the plan one by one, as Artillery merges them.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Environment {
-    variables: Map<String, Value>,
-    phases: Vec<Phase>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Scenario {
-    #[serde(rename = "name")]
-    _name: String,
-    flow: Vec<Spanned<WrittenStep>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Hook<F> {
-    #[serde(rename = "flow")]
-    _flow: [Function<F>; 1],
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Function<F> {
-    #[serde(rename = "function")]
-    _function: F,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum Gather {
-    Gather,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum Judge {
-    Judge,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct WrittenStep {
-    function: Option<Word>,
-    post: Option<Request>,
-    delete: Option<Request>,
-    think: Option<f64>,
-    #[serde(rename = "loop")]
-    steps: Option<Vec<Spanned<Self>>>,
-    count: Option<Value>,
-}
-
 impl Plan {
     /// Reads a plan, YAML or JSON, as it is in an environment.
     pub(super) fn read(path: &Path, environment: Option<&str>) -> Result<Self, InvalidPlan> {
@@ -241,21 +173,52 @@ impl Plan {
     }
 
     fn parse(path: &Path, text: &str, environment: Option<&str>) -> Result<Self, InvalidPlan> {
-        let syntax = |error: serde_saphyr::Error| InvalidPlan::Syntax { path: path.to_owned(), why: error.to_string() };
+        let syntax = |error: serde_saphyr::Error| InvalidPlan::Syntax {
+            path: path.to_owned(),
+            why: error.to_string().trim_start_matches("error: ").to_owned(),
+        };
         let Written { config, scenarios: [scenario], .. } = serde_saphyr::from_str(text).map_err(syntax)?;
-        let Config { http, mut environments, mut variables, mut phases, .. } = config;
+        let Config { http, mut environments, variables, mut phases, .. } = config;
+        let mut over = Map::new();
         if let Some(name) = environment {
-            let Some(over) = environments.remove(name) else {
-                let known = environments.into_keys().collect::<Vec<_>>().join(", ");
+            let Some(environment) = environments.remove(name) else {
+                let known = listed(environments.keys());
                 return Err(InvalidPlan::Environment { path: path.to_owned(), name: name.to_owned(), known });
             };
-            variables.extend(over.variables);
-            over.phases.into_iter().enumerate().for_each(|(at, phase)| match phases.get_mut(at) {
+            over = environment.variables;
+            environment.phases.into_iter().enumerate().for_each(|(at, phase)| match phases.get_mut(at) {
                 Some(under) => under.overlay(phase),
                 None => phases.push(phase),
             });
         }
-        Ok(Self { phases, variables, timeout: http.timeout, flow: steps(path, scenario.flow)? })
+        let mut plan = Self { phases, variables, timeout: http.timeout, flow: steps(path, scenario.flow)? };
+        plan.vary(over)?;
+        plan.check(path)?;
+        Ok(plan)
+    }
+
+    /// Variables that go over those of the plan.
+    pub(super) fn vary(&mut self, over: Map<String, Value>) -> Result<(), InvalidPlan> {
+        if let Some(name) = over.keys().find(|name| !self.variables.contains_key(*name)) {
+            return Err(InvalidPlan::Unknown { name: name.clone(), known: listed(self.variables.keys()) });
+        }
+        self.variables.extend(over);
+        Ok(())
+    }
+
+    fn check(&self, path: &Path) -> Result<(), InvalidPlan> {
+        if let Some(phase) = self.phases.iter().find(|phase| !phase.is_whole()) {
+            return Err(InvalidPlan::Phase { path: path.to_owned(), name: phase.name().to_owned() });
+        }
+        let is_known = |name: &str| VARIABLES.contains(&name) || self.variables.contains_key(name);
+        let names = self.flow.iter().flat_map(Step::names);
+        match names.into_iter().find(|name| !is_known(name)) {
+            None => Ok(()),
+            Some(name) => {
+                let known = listed(VARIABLES.into_iter().chain(self.variables.keys().map(String::as_str)));
+                Err(InvalidPlan::Name { path: path.to_owned(), name, known })
+            }
+        }
     }
 
     /// A number among the variables.
@@ -273,24 +236,24 @@ impl Plan {
     }
 }
 
-fn steps(path: &Path, written: Vec<Spanned<WrittenStep>>) -> Result<Vec<Step>, InvalidPlan> {
-    written.into_iter().map(|spanned| step(path, spanned)).collect()
-}
-
-fn step(path: &Path, written: Spanned<WrittenStep>) -> Result<Step, InvalidPlan> {
-    let line = written.referenced.line();
-    let WrittenStep { function, post, delete, think, steps: inner, count } = written.value;
-    match (function, post, delete, think, inner, count) {
-        (Some(word), None, None, None, None, None) => Ok(Step::Function(word)),
-        (None, Some(request), None, None, None, None) => Ok(Step::Request(Method::Post, request)),
-        (None, None, Some(request), None, None, None) => Ok(Step::Request(Method::Delete, request)),
-        (None, None, None, Some(seconds), None, None) => Ok(Step::Think(seconds)),
-        (None, None, None, None, Some(inner), Some(count)) => Ok(Step::Loop(steps(path, inner)?, count)),
-        _ => {
-            let why = "a step is one of function, post, delete and think, or loop with count";
-            Err(InvalidPlan::Step { path: path.to_owned(), line, why })
+impl Step {
+    /// The variables that it names.
+    fn names(&self) -> Vec<String> {
+        match self {
+            Self::Function(_) | Self::Think(_) => Vec::new(),
+            Self::Request(_, Request { url, json, if_true, .. }) => {
+                let json = json.as_ref().map(template::names).unwrap_or_default();
+                template::names(&url.as_str().into()).into_iter().chain(json).chain(if_true.clone()).collect()
+            }
+            Self::Loop(steps, count) => {
+                template::names(count).into_iter().chain(steps.iter().flat_map(Self::names)).collect()
+            }
         }
     }
+}
+
+fn listed<N: AsRef<str>>(names: impl IntoIterator<Item = N>) -> String {
+    names.into_iter().map(|name| name.as_ref().to_owned()).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -301,7 +264,7 @@ mod tests {
 config:
   target: "http://127.0.0.1:7000"
   processor: "./src/processor.js"
-  variables: { users: 20, sockets: true }
+  variables: { users: 20, sockets: true, posts: 3 }
   phases:
     - { name: "first", duration: 5, arrivalRate: 1000 }
     - { name: "limit", duration: 20, arrivalRate: 5000, rampTo: 20000 }
@@ -351,6 +314,24 @@ after: { flow: [{ function: judge }] }
         }
         let why = parse(&PLAN.replace("function: pick", "function: pick\n        think: 1"), None).unwrap_err();
         assert!(why.contains("line 17: a step is one of"), "{why}");
+    }
+
+    #[test]
+    fn what_would_do_nothing_or_something_else_is_refused() {
+        for (there, instead, why) in [
+            ("{{ posts }}", "{{ post }}", "{{ post }} is no variable; there is user, community"),
+            ("{{ user }}", "{{ usr }}", "{{ usr }} is no variable"),
+            ("/v1/x", "/v1/{{ x }}", "{{ x }} is no variable"),
+            ("duration: 5, ", "", "the phase \"first\" must have a duration above 0"),
+            ("arrivalRate: 5000, ", "", "the phase \"limit\" must have a duration above 0, and an arrivalRate"),
+            ("variables: { users: 2 }", "variables: { user: 2 }", "no variable user; there is posts, sockets, users"),
+        ] {
+            let told = parse(&PLAN.replace(there, instead), Some("short")).unwrap_err();
+            assert!(told.contains(why), "{told}");
+        }
+        let mut plan = parse(PLAN, None).unwrap();
+        let why = plan.vary(Map::from_iter([("userz".to_owned(), 5.into())])).unwrap_err().to_string();
+        assert_eq!(why, "the plan has no variable userz; there is posts, sockets, users");
     }
 
     #[test]

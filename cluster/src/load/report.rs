@@ -34,9 +34,9 @@ impl Report<'_> {
             "heard": ledger.heard_count(),
             "owed": ledger.owed_count(),
             "phases": self.passed.iter().map(Passed::json).collect::<Value>(),
-            "cores": self.busy.cores().into_iter().map(|(name, cores)| (name, round(cores).into())).collect::<serde_json::Map<_, _>>(),
-            "cpu_s": self.busy.spent().iter().map(|(name, time)| (name.clone(), round(time.as_secs_f64()).into())).collect::<serde_json::Map<_, _>>(),
-            "resident_mib": self.resident.iter().map(|(name, bytes)| (name.clone(), (bytes >> 20).into())).collect::<serde_json::Map<_, _>>(),
+            "cores": of_parts(&self.busy.cores(), |cores| round(*cores)),
+            "cpu_s": of_parts(self.busy.spent(), |time| round(time.as_secs_f64())),
+            "resident_mib": of_parts(self.resident, |bytes| bytes >> 20),
             "faults": self.faults,
         });
         let spans = [("answer", &notes.answers), ("delivery", &notes.deliveries), ("open", &notes.opens)];
@@ -56,10 +56,15 @@ impl Report<'_> {
     pub(super) fn text(&self) -> String {
         let mut out = String::new();
         for phase in self.passed {
-            let Passed { name, asked, started, took, late, limit } = phase;
+            let Passed { name, asked, started, took, late, behind, limit } = phase;
             let seconds = took.as_secs_f64();
             let late = late.as_millis();
-            line(&mut out, format!("{name}: {started} of {asked} users in {seconds:.1} s, at most {late} ms late"));
+            line(
+                &mut out,
+                format!(
+                    "{name}: {started} of {asked} users in {seconds:.1} s, at most {late} ms late; {behind} not heard yet"
+                ),
+            );
             if let Some(limit) = limit {
                 let (asked, accepted, refused) = (limit.asked, limit.accepted, limit.refused);
                 line(
@@ -85,22 +90,28 @@ impl Report<'_> {
 
 impl Passed {
     fn json(&self) -> Value {
-        let Self { name, asked, started, took, late, limit } = self;
+        let Self { name, asked, started, took, late, behind, limit } = self;
         json!({
             "name": name,
             "asked": asked,
             "started": started,
             "seconds": round(took.as_secs_f64()),
             "late_ms": u64::try_from(late.as_millis()).unwrap_or(u64::MAX),
+            "behind": behind,
             "limit": limit.as_ref().map(|limit| json!({
                 "why": limit.why,
                 "asked": limit.asked,
                 "accepted": limit.accepted,
                 "refused": limit.refused,
-                "cores": limit.busy.iter().map(|(name, cores)| (name.clone(), round(*cores).into())).collect::<serde_json::Map<_, _>>(),
+                "cores": of_parts(&limit.busy, |cores| round(*cores)),
             })),
         })
     }
+}
+
+/// An object: of each part, what it has.
+fn of_parts<T, V: Into<Value>>(parts: &[(String, T)], value: impl Fn(&T) -> V) -> Value {
+    parts.iter().map(|(name, has)| (name.clone(), value(has).into())).collect()
 }
 
 fn line(out: &mut String, text: String) {

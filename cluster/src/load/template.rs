@@ -38,6 +38,24 @@ pub(super) fn text(template: &str, variables: &Variables<'_>) -> String {
     out
 }
 
+/// All names in a template.
+pub(super) fn names(template: &Value) -> Vec<String> {
+    match template {
+        Value::String(text) => {
+            let mut names = Vec::new();
+            let mut rest = text.as_str();
+            while let Some((_, name, after)) = first(rest) {
+                names.push(name.to_owned());
+                rest = after;
+            }
+            names
+        }
+        Value::Array(items) => items.iter().flat_map(names).collect(),
+        Value::Object(fields) => fields.values().flat_map(names).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => Vec::new(),
+    }
+}
+
 fn alone(text: &str) -> Option<&str> {
     first(text).filter(|(before, _, after)| before.is_empty() && after.is_empty()).map(|(_, name, _)| name)
 }
@@ -60,6 +78,7 @@ mod tests {
         let template = json!({ "user": "{{ user }}", "text": "user {{user}}!", "list": ["{{ user }}", true], "n": 1 });
         let expected = json!({ "user": 42, "text": "user 42!", "list": [42, true], "n": 1 });
         assert_eq!(value(&template, &variables), expected);
+        assert_eq!(names(&template), ["user"; 3]);
         assert_eq!(text("/v1/{{ user }}/{{ user }}/{{", &variables), "/v1/42/42/{{");
     }
 }

@@ -20,6 +20,9 @@ use super::plan::{After, Method, Request, Step, Word};
 use super::scene::Seat;
 use super::{bulk, template};
 
+/// What a user's own variables are called; all others are the plan's.
+pub(super) const VARIABLES: [&str; 6] = ["user", "community", "size", "speaks", "event", "posted"];
+
 /// Why a user goes no further.
 pub(super) type Outcome = Result<(), String>;
 
@@ -104,25 +107,33 @@ impl User {
         let answered = timeout(Duration::from_secs(self.run.plan.timeout), self.run.api.exchange(verb, &path, body));
         match answered.await {
             Ok(Ok((status, _, body))) => self.answered(request.after_response, status, &body, joiner).await,
-            Ok(Err(error)) => self.unanswered(error.to_string()),
-            Err(_) => self.unanswered(format!("a request had no answer in {} s", self.run.plan.timeout)),
+            Ok(Err(error)) => self.too_much(request.after_response, error.to_string()),
+            Err(_) => {
+                self.too_much(request.after_response, format!("a request had no answer in {} s", self.run.plan.timeout))
+            }
         }
     }
 
-    /// It may have been accepted; at the limit that is one that was refused.
-    fn unanswered(&self, why: String) -> Outcome {
-        self.run.audience.ledger().unknown(&self.event);
-        if !self.is_at_limit {
-            return Err(why);
+    /// The cluster could not take it now, and may have taken it all the same; at the limit that is no failure.
+    fn too_much(&self, after: After, why: String) -> Outcome {
+        if !self.is_at_limit || after == After::Left {
+            return self.failed(after, why);
         }
+        self.run.audience.ledger().unknown(&self.event);
         self.run.record.notes().refused += 1;
         Ok(())
+    }
+
+    fn failed(&self, after: After, why: String) -> Outcome {
+        if after != After::Left {
+            self.run.audience.ledger().unknown(&self.event);
+        }
+        Err(why)
     }
 
     async fn answered(&self, after: After, status: StatusCode, body: &[u8], joiner: Option<u64>) -> Outcome {
         let now = self.run.clock.uptime();
         let words = || String::from_utf8_lossy(body).into_owned();
-        let is_accepted = status == StatusCode::ACCEPTED || status == StatusCode::OK;
         if after == After::Left {
             if !status.is_success() {
                 return Err(format!("leaving was answered {status}: {}", words()));
@@ -130,10 +141,11 @@ impl User {
             self.run.audience.ledger().left(self.seat.community, self.seat.user, now);
             return Ok(());
         }
-        if !is_accepted {
-            let is_busy = matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
-            let why = format!("a post was answered {status}: {}", words());
-            return if is_busy { self.unanswered(why) } else { Err(why) };
+        let why = || format!("a post was answered {status}: {}", words());
+        match status {
+            StatusCode::ACCEPTED | StatusCode::OK => {}
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => return self.too_much(after, why()),
+            _ => return self.failed(after, why()),
         }
         let audience = Audience::Community(self.seat.community);
         let posted = Posted { audience, joiner, began: self.posted, answered: now };

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, State};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{Method, StatusCode};
 use peal_proto::{CommunityId, ProblemKind, UserId};
 use peal_serve::openapi::{Argument, Operation};
 use peal_serve::{Failure, Json, Path, Query, from_text};
@@ -13,6 +13,7 @@ use peal_store::members::{MEMBERS_PAGE_MAX, ScanCursor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::body_bytes;
 use crate::App;
 use crate::ingest::{Seat, busy};
 use crate::limits::{MEMBERS_BODY_BYTES_MAX, STORE_TIMEOUT};
@@ -35,7 +36,7 @@ pub(super) struct OfMember {
     user: UserId,
 }
 
-/// A seat for a request that changes members.
+/// A seat for a request that changes members, with the bytes of its body.
 pub(super) struct MembersSeat(#[expect(dead_code, reason = "held until it is dropped")] Seat);
 
 impl Argument for MembersSeat {
@@ -47,8 +48,11 @@ impl Argument for MembersSeat {
 impl FromRequestParts<Arc<App>> for MembersSeat {
     type Rejection = Failure;
 
-    async fn from_request_parts(_: &mut Parts, app: &Arc<App>) -> Result<Self, Failure> {
-        app.members_seats.take().map(Self).ok_or_else(|| busy("member changes"))
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failure> {
+        let bytes_max = if parts.method == Method::POST { MEMBERS_BODY_BYTES_MAX } else { 0 }; // the others have no body
+        let mut seat = app.members_seats.take().ok_or_else(|| busy("member changes"))?;
+        seat.weigh(body_bytes(parts, bytes_max)).ok_or_else(|| busy("bytes of member changes"))?;
+        Ok(Self(seat))
     }
 }
 

@@ -62,7 +62,7 @@ impl Drop for Weight {
 
 impl Seat {
     /// Takes this many bytes as well, in place of those it had; `None` when there are not so many left.
-    pub(super) fn weigh(&mut self, bytes: usize) -> Option<()> {
+    pub(crate) fn weigh(&mut self, bytes: usize) -> Option<()> {
         self.weight = None;
         let bytes = u32::try_from(bytes).ok()?;
         self.weight = Some(Weight::of(Arc::clone(&self.bytes).try_acquire_many_owned(bytes).ok()?));

@@ -169,7 +169,7 @@ async fn members_that_hang_are_answered_in_time_and_keep_no_event_out() {
         let request = axum::http::Request::put("/v1/communities/7/members/1").body(axum::body::Body::empty()).unwrap();
         tower::ServiceExt::oneshot(publisher.router(), request)
     };
-    let waiting: Vec<_> = (0..2_000).map(|_| tokio::spawn(put())).collect();
+    let waiting: Vec<_> = (0..5_000).map(|_| tokio::spawn(put())).collect();
     pause(1).await;
     bench.say(7, "hello").await;
     let mut details = std::collections::BTreeMap::new();
@@ -180,7 +180,7 @@ async fn members_that_hang_are_answered_in_time_and_keep_no_event_out() {
     }
     let late = "the store of members is not available: no answer in 5000 ms; try again later".to_owned();
     let busy = "too many member changes are in flight; nothing was stored, try again later".to_owned();
-    assert_eq!(details, [(late, 128), (busy, 2_000 - 128)].into());
+    assert_eq!(details, [(late, 4_096), (busy, 5_000 - 4_096)].into());
 }
 
 #[tokio::test(start_paused = true)]
@@ -233,4 +233,33 @@ async fn a_body_that_is_being_read_is_in_flight() {
     being_read.abort();
     assert!(being_read.await.unwrap_err().is_cancelled());
     assert_eq!(bench.post("/v1/communities/7/events", body).await.0, 202);
+}
+
+#[tokio::test(start_paused = true)]
+async fn large_bodies_of_members_are_bounded_and_keep_nobody_from_leaving() {
+    let (_simulation, bench) = start();
+    let publisher = bench.publisher.clone();
+    let being_read: Vec<_> = (0..16)
+        .map(|_| {
+            let body = futures_util::stream::pending::<Result<axum::body::Bytes, std::io::Error>>();
+            let slow = axum::http::Request::post("/v1/communities/7/members")
+                .header("content-type", "application/json")
+                .header("content-length", 1024 * 1024)
+                .body(axum::body::Body::from_stream(body))
+                .unwrap();
+            tokio::spawn(tower::ServiceExt::oneshot(publisher.router(), slow))
+        })
+        .collect();
+    pause(1).await;
+    let request = axum::http::Request::post("/v1/communities/7/members")
+        .header("content-type", "application/json")
+        .header("content-length", "11")
+        .body(r#"{"add":[1]}"#.into())
+        .unwrap();
+    let (status, problem) = read(bench.ask(request).await).await;
+    assert_eq!(status, 503);
+    assert!(problem["detail"].as_str().unwrap().starts_with("too many bytes of member changes are in flight"));
+    let leave = axum::http::Request::delete("/v1/communities/7/members/1").body(axum::body::Body::empty()).unwrap();
+    assert_eq!(bench.ask(leave).await.status(), 204);
+    being_read.iter().for_each(tokio::task::JoinHandle::abort);
 }
