@@ -34,7 +34,7 @@ pub use self::message::{
     Change, Changed, ClusterNode, ItemAnswer, Join, Letters, ListedLetter, Location, Outcome, PartitionOwner, Post,
     Replayed, Shards, ShownLetter,
 };
-use crate::limits::{ANSWER_BYTES_MAX, CONNECT_TIMEOUT, LETTERS_A_PAGE, REQUEST_TIMEOUT};
+use crate::limits::{ANSWER_BYTES_MAX, CONNECT_TIMEOUT, CONNECTION_IDLE_MAX, LETTERS_A_PAGE, REQUEST_TIMEOUT};
 
 /// Of a request.
 type Body = UnsyncBoxBody<Bytes, Infallible>;
@@ -53,7 +53,10 @@ impl Api {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let http = Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
+        let http = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(CONNECTION_IDLE_MAX)
+            .build(connector);
         Self { base, http }
     }
 

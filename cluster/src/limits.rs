@@ -34,6 +34,9 @@ pub const OVERDUE_AFTER: Duration = Duration::from_secs(15);
 /// How long opening a connection may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a connection that nobody uses is kept: a server closes it after 15 s, and what is sent just then gets no answer.
+pub const CONNECTION_IDLE_MAX: Duration = Duration::from_secs(10);
+
 /// Bytes of an answer: a page of 10,000 members is under 200 KiB.
 pub const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
