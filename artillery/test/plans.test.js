@@ -10,7 +10,9 @@ import { Cluster } from "../../browser/test/cluster.ts";
 import { Withholding } from "./withholding.js";
 
 const HERE = join(import.meta.dirname, "..");
-const PLANS = ["joins.yml", "joins.json", "sockets.yml", "rooms.yml", "request-reply.yml", "bulk.yml", "storm.yml", "saga.yml"];
+const PLANS = [
+  "joins.yml", "joins.json", "sockets.yml", "rooms.yml", "request-reply.yml", "bulk.yml", "storm.yml", "saga.yml", "reshard.yml",
+];
 /** Runs at a time: most of one is starting Artillery, or waiting for what does not come. */
 const AT_ONCE = 4;
 /** Seconds that a run waits for what is withheld. */
