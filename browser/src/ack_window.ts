@@ -1,13 +1,16 @@
 // What this socket received and has not acked, and when that is due. Cumulative: only the last cursor matters.
 
 import type { Cursor } from "./cursor.js";
-import { ACK_INTERVAL_MS, ACK_NOTIFICATIONS_MAX } from "./limits.js";
+import { ACK_INTERVAL_FIRST_MS, ACK_INTERVAL_MS, ACK_NOTIFICATIONS_MAX } from "./limits.js";
 
 export class AckWindow {
   /** The last cursor received on this socket: a node may refuse an ack of what it never sent. */
   #cursor: Cursor | undefined;
   #count = 0;
   #notBefore = Number.NEGATIVE_INFINITY;
+  /** When this long was quiet, acks are soon again. */
+  #quietAt = Number.NEGATIVE_INFINITY;
+  #pause = ACK_INTERVAL_FIRST_MS;
   #due: number | undefined;
 
   get isEmpty(): boolean {
@@ -26,6 +29,7 @@ export class AckWindow {
   add(now: number, cursor: Cursor): void {
     if (cursor.isAfter(this.#cursor)) this.#cursor = cursor;
     this.#count += 1;
+    if (this.#due === undefined && now >= this.#quietAt) this.#pause = ACK_INTERVAL_FIRST_MS;
     this.#due = this.#count >= ACK_NOTIFICATIONS_MAX ? now : Math.max(now, this.#due ?? this.#notBefore);
   }
 
@@ -33,11 +37,13 @@ export class AckWindow {
   take(now: number): Cursor | undefined {
     this.#count = 0;
     this.#due = undefined;
-    this.#notBefore = now + ACK_INTERVAL_MS;
+    this.#notBefore = now + this.#pause;
+    this.#quietAt = now + ACK_INTERVAL_MS;
+    this.#pause = Math.min(this.#pause * 2, ACK_INTERVAL_MS);
     return this.#cursor;
   }
 
-  /** For the next socket. The second since the last ack goes on, whichever socket carried it. */
+  /** For the next socket. The pause since the last ack goes on, whichever socket carried it. */
   clear(): void {
     this.#cursor = undefined;
     this.#count = 0;
