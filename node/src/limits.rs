@@ -159,9 +159,9 @@ pub const HANDSHAKE_SHARES: u32 = 4;
 pub const HANDSHAKE_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// What a node may have of what its control group may have. It sheds by what it sees, and a burst between two looks, or a storm of
-/// replays, was up to 5 % more (row `memory_short` of docs/failure.md).
+/// replays, was up to 11 % of 64 MiB more (row `memory_short` of docs/failure.md).
 pub(crate) const fn within_cgroup(bytes: u64) -> u64 {
-    bytes / 8 * 7
+    bytes / 4 * 3
 }
 
 /// How often a node with a limit of memory looks how much it has. A look costs some ten microseconds, and a burst brings megabytes

@@ -17,7 +17,7 @@ pub struct DefenceSettings {
     #[cfg_attr(feature = "flags", arg(long, env = "PEAL_HANDSHAKES_MAX", value_name = "N"))]
     pub handshakes_max: Option<NonZeroU32>,
     /// Memory of the process, as in 512MiB, or none; close to it new sockets are shed, then replays, then live delivery, and
-    /// nothing is lost [default: seven eighths of the limit of the control group]
+    /// nothing is lost [default: three quarters of the limit of the control group]
     #[cfg_attr(feature = "flags", arg(long, env = "PEAL_MEMORY_MAX", value_name = "SIZE"))]
     pub memory_max: Option<MemoryMax>,
 }

@@ -58,6 +58,6 @@ impl Core {
     /// Bytes of unsettled records beyond which the partition is not read on: what is only on its way to the inbox takes little.
     pub(super) fn window_bytes_max(&self) -> usize {
         let most = self.limits.window_bytes_max;
-        if self.shed == Shed::Live { most.min(self.limits.session_bytes_max) } else { most }
+        if self.shed == Shed::Live { most.min(SHED_PARK_BYTES) } else { most }
     }
 }

@@ -15,7 +15,7 @@ use crate::witness::scene::{NODES, community, owner, user};
 const MEMORY_MAX: u64 = 64 << 20;
 
 /// A control group that lets a node have so much by default: the kernel would end it there.
-const GROUP_MAX: u64 = MEMORY_MAX / 7 * 8;
+const GROUP_MAX: u64 = MEMORY_MAX / 3 * 4;
 
 /// Who never reads: 140 at each node, for each of whom it may hold 256 KiB.
 const SILENT: u64 = 420;
@@ -28,7 +28,7 @@ const BYTES: usize = 8 * 1024;
 
 const SHED_TIMEOUT: Duration = Duration::from_secs(40);
 /// Who does not read is closed after 30 s; some seconds later their memory is the system's again.
-const OVER_TIMEOUT: Duration = Duration::from_secs(90);
+const OVER_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// Until all who were silent have seen everything: they come all at once, and are shed again.
 const READ_TIMEOUT: Duration = Duration::from_secs(240);
