@@ -158,8 +158,8 @@ pub const HANDSHAKE_SHARES: u32 = 4;
 /// as long.
 pub const HANDSHAKE_WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// What a node may have of what its control group may have. It sheds by what it sees, and a burst between two looks, or a storm of
-/// replays, was up to 11 % of 64 MiB more (row `memory_short` of docs/failure.md).
+/// What a node may have of what its control group may have. It sheds by what it sees; what is fetched of its partitions meanwhile, a
+/// megabyte each at most, is on top (row `memory_short` of docs/failure.md).
 pub(crate) const fn within_cgroup(bytes: u64) -> u64 {
     bytes / 4 * 3
 }
