@@ -28,6 +28,7 @@ use tokio::time::timeout;
 
 pub use self::base::{BaseUrl, InvalidUrl};
 pub use self::batch::Answers;
+pub(crate) use self::error::root;
 pub use self::error::{ApiError, Refusal};
 use self::message::{Accepted, Listed};
 pub use self::message::{
@@ -236,8 +237,8 @@ impl Api {
 
     async fn respond(&self, request: Request<Body>) -> Result<Response<Incoming>, ApiError> {
         self.http.request(request).await.map_err(|error| match error.is_connect() {
-            true => ApiError::NotRunning { url: self.base.clone(), why: error::root(&error) },
-            false => self.broken(error::root(&error)),
+            true => ApiError::NotRunning { url: self.base.clone(), why: root(&error) },
+            false => self.broken(root(&error)),
         })
     }
 

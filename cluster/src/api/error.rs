@@ -105,7 +105,7 @@ impl fmt::Display for Refusal {
 }
 
 /// The cause behind all causes; what lies between says "client error" and the like.
-pub(super) fn root(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn root(error: &(dyn Error + 'static)) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;

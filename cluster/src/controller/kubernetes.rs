@@ -23,6 +23,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::json;
 use tokio::time::timeout;
 
+use crate::api::root;
 use crate::config::controller::Controller;
 use crate::limits::{ANSWER_BYTES_MAX, REQUEST_TIMEOUT};
 
@@ -157,7 +158,7 @@ impl Kubernetes {
         let request = request.header(AUTHORIZATION, format!("Bearer {}", token.trim()));
         let request = request.body(Full::new(body)).map_err(|error| broken(error.to_string()))?;
         let exchange = async {
-            let (head, body) = self.http.request(request).await.map_err(|error| broken(cause(&error)))?.into_parts();
+            let (head, body) = self.http.request(request).await.map_err(|error| broken(root(&error)))?.into_parts();
             let body =
                 Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(|error| broken(error.to_string()))?;
             Ok((head.status, body.to_bytes()))
@@ -195,15 +196,6 @@ fn trusting(path: &Path) -> Result<ClientConfig, AccountError> {
     let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
     let config = config.with_safe_default_protocol_versions().map_err(|error| not(error.to_string()))?;
     Ok(config.with_root_certificates(roots).with_no_client_auth())
-}
-
-/// The innermost error, which says what happened.
-fn cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]
