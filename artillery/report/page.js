@@ -30,7 +30,7 @@ share one machine, and each figure says how many of its cores the generator took
 
 const READING = `*Heard* is how many notifications reached a socket, *answer* is from a post to its answer, *delivery* from a post to a socket. In
 \`sockets\` and \`rooms\` who comes later is told then, which counts. An answer to \`?wait=settled\` waits for acknowledgements, which clients
-send within 50 ms at first, and once a second where much comes. *Others* is what programs that have nothing to do with the run took meanwhile.
+send every 250 ms where much comes, and at once where little does. *Others* is what programs that have nothing to do with the run took meanwhile.
 `;
 
 /** @param {Kept} kept */

@@ -1,13 +1,10 @@
 // What this socket received and has not acked, and when that is due. Cumulative: only the last cursor matters.
-import { ACK_INTERVAL_FIRST_MS, ACK_INTERVAL_MS, ACK_NOTIFICATIONS_MAX } from "./limits.js";
+import { ACK_INTERVAL_MS, ACK_NOTIFICATIONS_MAX } from "./limits.js";
 export class AckWindow {
     /** The last cursor received on this socket: a node may refuse an ack of what it never sent. */
     #cursor;
     #count = 0;
     #notBefore = Number.NEGATIVE_INFINITY;
-    /** When this long was quiet, acks are soon again. */
-    #quietAt = Number.NEGATIVE_INFINITY;
-    #pause = ACK_INTERVAL_FIRST_MS;
     #due;
     get isEmpty() {
         return this.#count === 0;
@@ -18,22 +15,18 @@ export class AckWindow {
     isDue(now) {
         return this.#due !== undefined && now >= this.#due;
     }
-    /** After a quiet second the first is due at once: a hidden page's timers may sleep for a minute. */
+    /** After a quiet interval the first is due at once: a hidden page's timers may sleep for a minute. */
     add(now, cursor) {
         if (cursor.isAfter(this.#cursor))
             this.#cursor = cursor;
         this.#count += 1;
-        if (this.#due === undefined && now >= this.#quietAt)
-            this.#pause = ACK_INTERVAL_FIRST_MS;
         this.#due = this.#count >= ACK_NOTIFICATIONS_MAX ? now : Math.max(now, this.#due ?? this.#notBefore);
     }
     /** The cursor to ack now; also one acked before, where there is nothing newer. */
     take(now) {
         this.#count = 0;
         this.#due = undefined;
-        this.#notBefore = now + this.#pause;
-        this.#quietAt = now + ACK_INTERVAL_MS;
-        this.#pause = Math.min(this.#pause * 2, ACK_INTERVAL_MS);
+        this.#notBefore = now + ACK_INTERVAL_MS;
         return this.#cursor;
     }
     /** For the next socket. The pause since the last ack goes on, whichever socket carried it. */

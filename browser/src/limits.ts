@@ -1,9 +1,7 @@
 // Every limit of the client, with its unit and its reason. Nothing here is read from outside.
 
-/** At least this long between two acks of a socket to which much comes, in milliseconds: an ack costs the node a write. */
-export const ACK_INTERVAL_MS = 1_000;
-/** … and from the first to the second after a quiet second; each further pause is twice as long. Somebody may wait for them. */
-export const ACK_INTERVAL_FIRST_MS = 50;
+/** At least this long between two acks of a socket, in milliseconds: an ack costs the node a read, and somebody may wait for it. */
+export const ACK_INTERVAL_MS = 250;
 /** … but never more notifications than this without one, so that a busy socket does not fill the node's window. */
 export const ACK_NOTIFICATIONS_MAX = 64;
 

@@ -77,11 +77,8 @@ pub const INPUT_READS_AHEAD: usize = 4;
 /// From opening a socket to its hello. A node gives up at the same time.
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// At least this long between two acks of a socket to which much comes: an ack costs the node a write.
-pub const ACK_INTERVAL: Duration = Duration::from_secs(1);
-
-/// … and from the first to the second after a quiet second; each further pause is twice as long. Somebody may wait for them.
-pub const ACK_INTERVAL_FIRST: Duration = Duration::from_millis(50);
+/// At least this long between two acks of a socket: an ack costs the node a read, and somebody may wait for it.
+pub const ACK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// … but never more notifications than this without one, so that a busy socket does not fill the node's window.
 pub const ACK_NOTIFICATIONS_MAX: u32 = 64;

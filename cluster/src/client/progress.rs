@@ -1,14 +1,13 @@
 //! How far a client has seen, which notifications are repeats, and when the next ack is due. A pure machine.
 //!
-//! The cluster delivers at least once; what lies at or before the cursor is a repeat. Acks are cumulative and lazy: soon
-//! after a quiet second, as somebody may wait for them, then less and less often down to one a second; or one for
-//! [`ACK_NOTIFICATIONS_MAX`] notifications.
+//! The cluster delivers at least once; what lies at or before the cursor is a repeat. Acks are cumulative and lazy: one an
+//! [`ACK_INTERVAL`], the first of them at once, or one for [`ACK_NOTIFICATIONS_MAX`] notifications.
 
 use std::time::Duration;
 
 use peal_proto::Cursor;
 
-use crate::limits::{ACK_INTERVAL, ACK_INTERVAL_FIRST, ACK_NOTIFICATIONS_MAX};
+use crate::limits::{ACK_INTERVAL, ACK_NOTIFICATIONS_MAX};
 
 /// Where a notification or gap stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,10 +28,6 @@ pub(super) struct Progress {
     unacked: u32,
     ack_due: Option<Duration>,
     ack_not_before: Duration,
-    /// When this long was quiet, acks are soon again.
-    quiet_at: Duration,
-    /// From the next ack to the one after it.
-    ack_pause: Duration,
 }
 
 impl Progress {
@@ -44,8 +39,6 @@ impl Progress {
             unacked: 0,
             ack_due: None,
             ack_not_before: Duration::ZERO,
-            quiet_at: Duration::ZERO,
-            ack_pause: ACK_INTERVAL_FIRST,
         }
     }
 
@@ -73,14 +66,11 @@ impl Progress {
         self.seen(now, to);
     }
 
-    /// Everything up to `cursor` was shown. After a quiet second the ack is due at once.
+    /// Everything up to `cursor` was shown. After a quiet interval the ack is due at once.
     pub(super) fn seen(&mut self, now: Duration, cursor: Cursor) {
         self.cursor = self.cursor.max(Some(cursor));
         self.received = self.received.max(Some(cursor));
         self.unacked += 1;
-        if self.ack_due.is_none() && now >= self.quiet_at {
-            self.ack_pause = ACK_INTERVAL_FIRST;
-        }
         let full = self.unacked >= ACK_NOTIFICATIONS_MAX;
         let due = self.ack_due.unwrap_or_else(|| self.ack_not_before.max(now));
         self.ack_due = Some(if full { now } else { due });
@@ -95,9 +85,7 @@ impl Progress {
     pub(super) fn take_ack(&mut self, now: Duration) -> Option<Cursor> {
         self.ack_due.take()?;
         self.unacked = 0;
-        self.ack_not_before = now + self.ack_pause;
-        self.quiet_at = now + ACK_INTERVAL;
-        self.ack_pause = (self.ack_pause * 2).min(ACK_INTERVAL);
+        self.ack_not_before = now + ACK_INTERVAL;
         self.received
     }
 
@@ -154,26 +142,21 @@ mod tests {
     }
 
     #[test]
-    fn acks_come_later_and_later_down_to_one_a_second_until_a_second_was_quiet() {
+    fn an_ack_is_due_at_once_after_a_quiet_interval_and_else_at_its_end() {
         let mut progress = Progress::new(None);
-        let acked = |progress: &mut Progress, until: u64| {
-            let milliseconds = (0..until).map(Duration::from_millis);
-            let mut acked = Vec::new();
-            for (position, now) in (1..).zip(milliseconds.step_by(10)) {
-                see(progress, now, position);
-                if progress.ack_due() <= Some(now) && progress.take_ack(now).is_some() {
-                    acked.push(now.as_millis());
-                }
+        let mut acked = Vec::new();
+        for (position, now) in (1..).zip((0..1_000).step_by(20).map(Duration::from_millis)) {
+            see(&mut progress, now, position);
+            if progress.ack_due() <= Some(now) && progress.take_ack(now).is_some() {
+                acked.push(now.as_millis());
             }
-            acked
-        };
-        assert_eq!(acked(&mut progress, 2_000), [0, 50, 150, 350, 750, 1_390]);
-        progress.take_ack(3 * SECOND);
+        }
+        assert_eq!(acked, [0, 260, 520, 780]);
         let quiet = 9 * SECOND;
         see(&mut progress, quiet, 900);
         assert_eq!(progress.take_ack(quiet), Some(at(900)));
         see(&mut progress, quiet, 901);
-        assert_eq!(progress.ack_due(), Some(quiet + ACK_INTERVAL_FIRST));
+        assert_eq!(progress.ack_due(), Some(quiet + ACK_INTERVAL));
     }
 
     #[test]
@@ -186,7 +169,7 @@ mod tests {
         for position in 2..=ACK_NOTIFICATIONS_MAX.into() {
             see(&mut progress, 5 * SECOND, position);
         }
-        assert_eq!(progress.ack_due(), Some(5 * SECOND + ACK_INTERVAL_FIRST));
+        assert_eq!(progress.ack_due(), Some(5 * SECOND + ACK_INTERVAL));
         see(&mut progress, 5 * SECOND, 65);
         assert_eq!(progress.ack_due(), Some(5 * SECOND));
         assert_eq!(progress.take_ack(5 * SECOND), Some(at(65)));
