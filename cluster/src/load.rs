@@ -16,6 +16,7 @@ mod plan;
 mod record;
 mod report;
 mod scene;
+mod silence;
 mod template;
 mod user;
 

@@ -32,14 +32,7 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn new(cursor: Option<Cursor>) -> Self {
-        Self {
-            cursor,
-            repeats: 0,
-            received: None,
-            unacked: 0,
-            ack_due: None,
-            ack_not_before: Duration::ZERO,
-        }
+        Self { cursor, repeats: 0, received: None, unacked: 0, ack_due: None, ack_not_before: Duration::ZERO }
     }
 
     pub(super) fn cursor(&self) -> Option<Cursor> {

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::ledger::Ledger;
 use super::record::{Record, micros};
 use super::scene::Scene;
+use super::silence::Silence;
 use crate::api::{Api, Change};
 use crate::client::{Client, Happening};
 
@@ -80,6 +81,8 @@ impl Audience {
             }
         }
         if self.scene.sockets {
+            let shards = self.api.shards(false).await.map_err(|error| format!("no shard map: {error}"))?;
+            self.record.notes().silence = Silence::of(shards.partitions);
             self.open_all(self.scene.seats().map(|seat| seat.user).collect()).await?;
         }
         Ok(())
@@ -155,8 +158,10 @@ impl Audience {
                         let Heard { event, data } = serde_json::from_str(notification.get())?;
                         held(&ledger).hears(user, event);
                         if let Some(posted) = data.posted {
-                            let span = clock.uptime().saturating_sub(Duration::from_micros(posted));
-                            record.notes().deliveries.saturating_record(micros(span));
+                            let (now, posted) = (clock.uptime(), Duration::from_micros(posted));
+                            let mut notes = record.notes();
+                            notes.deliveries.saturating_record(micros(now.saturating_sub(posted)));
+                            notes.silence.ends(user, posted, now);
                         }
                     }
                     Happening::Gap { reason, .. } => held(&ledger).gap(user, reason.name()),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use super::silence::Silence;
 use crate::bench::histogram;
 
 /// So many reasons of failures are told apart.
@@ -30,6 +31,8 @@ pub(super) struct Notes {
     pub(super) deliveries: Histogram<u64>,
     /// From connecting to the hello.
     pub(super) opens: Histogram<u64>,
+    /// Of partitions, where everybody has a socket from the beginning.
+    pub(super) silence: Silence,
     /// When the first was posted, and the last.
     pub(super) posting: Option<(Duration, Duration)>,
     /// Of the plan's own.
@@ -45,6 +48,7 @@ impl Record {
             answers: histogram()?,
             deliveries: histogram()?,
             opens: histogram()?,
+            silence: Silence::default(),
             posting: None,
             figures: BTreeMap::new(),
             failures: BTreeMap::new(),

@@ -46,6 +46,9 @@ impl Report<'_> {
                 figures[format!("{name}_{quantile}_ms")] = round(millis(span, at)).into();
             }
         }
+        if let Some(longest) = notes.silence.longest() {
+            figures["silence_max_ms"] = round(longest.as_secs_f64() * 1_000.0).into();
+        }
         for (name, span) in &notes.figures {
             figures[*name] = round(span.as_secs_f64()).into();
         }
