@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use bytes::Bytes;
+use fjall::config::PartitioningPolicy;
 use fjall::{
     CompressionType, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Readable, Snapshot,
 };
@@ -42,7 +43,15 @@ impl Tables {
             .manual_journal_persist(true) // each batch says how durable it is
             .open()?;
         let keyspace = |name, memtable_bytes| {
-            database.keyspace(name, || KeyspaceCreateOptions::default().max_memtable_size(memtable_bytes))
+            let options = || {
+                // In blocks of 4 KiB at all levels. By default the filter of a table is one block up to the third level, and each
+                // look for an id that is not there read and hashed some hundred KiB of it, where the cache had no room for all.
+                KeyspaceCreateOptions::default()
+                    .max_memtable_size(memtable_bytes)
+                    .filter_block_partitioning_policy(PartitioningPolicy::all(true))
+                    .index_block_partitioning_policy(PartitioningPolicy::all(true))
+            };
+            database.keyspace(name, options)
         };
         let log = keyspace("log", LOG_MEMTABLE_BYTES)?;
         let inbox = keyspace("inbox", INBOX_MEMTABLE_BYTES)?;
