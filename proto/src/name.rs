@@ -33,12 +33,17 @@ impl Topic {
         }
     }
 
-    /// How many partitions the topic has in a log of P (`of`). Users are many and each has a partition; events, receipts and
-    /// entries of those who are away are read by few publishers, and what is written at once is one transaction or one step a partition, so they have a tenth.
+    /// How many partitions the topic has in a log of P (`of`). Users are many and each has a partition. Events, receipts and
+    /// entries of those who are away are read by few publishers, and what is read together is written together: one transaction,
+    /// or one step, for all of it. So they have a twentieth, but two where they can, for two publishers.
     #[must_use]
     pub const fn partitions(self, of: u32) -> u32 {
         match self {
-            Self::Events | Self::Receipts | Self::Offline => of.div_ceil(10),
+            Self::Events | Self::Receipts | Self::Offline => match of {
+                0..=2 => of,
+                3..=40 => 2,
+                _ => of.div_ceil(20),
+            },
             Self::Notifications | Self::DeadLetters => of,
         }
     }
@@ -174,6 +179,13 @@ pub fn events_channel(process: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn few_topics_have_a_partition_for_each_of_the_users() {
+        let partitions = [1, 2, 3, 12, 40, 41, 120, 720].map(|of| Topic::Events.partitions(of));
+        assert_eq!(partitions, [1, 2, 2, 2, 2, 3, 6, 36]);
+        assert_eq!(Topic::Notifications.partitions(120), 120);
+    }
 
     #[test]
     fn keys_are_those_of_the_contract() {

@@ -107,7 +107,7 @@ pub const MEMBER_LETTERS_MAX: usize = 100;
 pub const MEMBER_LETTER_BYTES_MAX: usize = 1024;
 
 /// How soon it is looked again whether members that were lost were put back: a fraction of the minute that their owner has, and
-/// of 12 partitions with [`HELD_EVENTS_MAX`] such events each some hundred looks a second.
+/// of 6 partitions with [`HELD_EVENTS_MAX`] such events each some hundred looks a second.
 pub const MISSING_RETRY: Duration = Duration::from_secs(2);
 
 /// Slices under way at a time for each core: those that wait grow meanwhile; …

@@ -153,6 +153,6 @@ async fn a_partition_that_is_not_there_is_refused_and_nothing_of_the_call_is_app
     assert!(refused.ends_with("peal.notifications has no partition 4 of 4"), "{refused}");
     assert_eq!(log.end(Topic::Notifications, Partition::new(0)).await.unwrap(), Default::default());
     assert!(log.reader(Topic::Notifications, Partition::new(4), Default::default()).await.is_err());
-    let refused = log.reader(Topic::Events, Partition::new(1), Default::default()).await.err().unwrap().to_string();
-    assert!(refused.ends_with("peal.events has no partition 1 of 1"), "{refused}");
+    let refused = log.reader(Topic::Events, Partition::new(2), Default::default()).await.err().unwrap().to_string();
+    assert!(refused.ends_with("peal.events has no partition 2 of 2"), "{refused}");
 }

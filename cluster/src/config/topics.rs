@@ -5,7 +5,7 @@ use peal_serve::services::KafkaArgs;
 
 pub(super) const ABOUT: &str = "\
 Make or check the topics of a cluster in Kafka: peal.notifications and peal.dead-letters with the number of \
-partitions that is given, peal.events, peal.receipts and peal.offline with a tenth of it, and peal.stamp, which says for life how many these are and which \
+partitions that is given, peal.events, peal.receipts and peal.offline with a twentieth of it (and two at least), and peal.stamp, which says for life how many these are and which \
 incarnation of the log it is.";
 
 const AFTER: &str = "\
