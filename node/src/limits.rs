@@ -7,8 +7,8 @@ use peal_store::inbox::Retention;
 /// What bounds one partition and the sockets of its users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// How long a notification given to a socket may stay unacknowledged before it is parked. Clients acknowledge at least
-    /// once a second; ten times that is a client that is gone or stuck.
+    /// How long a notification given to a socket may stay unacknowledged before it is parked. Ours acknowledge within
+    /// 250 ms; forty times that is a client that is gone or stuck.
     pub ack_timeout: Duration,
     /// How long a socket may be over its byte budget before it is closed with 4002. What it missed is in the inbox.
     pub slow_timeout: Duration,
