@@ -37,6 +37,10 @@ CLUSTER := --package peal-node --package peal-publisher --package peal-cluster -
 ALL := --workspace --features peal-store/embedded,peal-store/conformance --features $(ON_SERVICES)
 BUILD_TESTED := cargo test $(ALL) --no-run --test commands --test core_model --test publisher
 
+# Kafka for what is measured: with the heap and the compilers of its own bin/kafka-server-start.sh, which take a minute or two to warm up.
+STOCK_KAFKA := KAFKA_HEAP_OPTS="-Xms1G -Xmx1G" KAFKA_JVM_PERFORMANCE_OPTS="-server -XX:+UseG1GC -XX:MaxGCPauseMillis=20 \
+-XX:InitiatingHeapOccupancyPercent=35 -XX:+ExplicitGCInvokesConcurrent"
+
 # What npm writes when all of Artillery is there.
 ARTILLERY := artillery/node_modules/.package-lock.json
 
@@ -70,14 +74,14 @@ bench: has-rust ## Measure memory, throughput and latency on this machine; two t
 bench-services: has-rust ## Measure the nodes of a cluster on a real Kafka and Redis, beside librdkafka alone
 	@cargo build --release $(CLUSTER)
 	@cargo build --release --package peal-store --features kafka --example kafka_floor
-	@eval "$$(services/up.sh)"; trap services/down.sh EXIT; \
+	@eval "$$($(STOCK_KAFKA) services/up.sh)"; trap services/down.sh EXIT; \
 		redis-cli -u "$$PEAL_REDIS/9" flushdb > /dev/null; \
 		"$(TARGET_DIR)/release/peal" bench --services --redis "$$PEAL_REDIS/9" $(ARGS)
 
 bench-publisher: has-rust ## Measure what a publisher costs on a real Kafka and Redis, beside a bare handler around librdkafka
 	@cargo build --release $(CLUSTER)
 	@cargo build --release --package peal-store --features kafka --example publisher_floor
-	@eval "$$(services/up.sh)"; trap services/down.sh EXIT; \
+	@eval "$$($(STOCK_KAFKA) services/up.sh)"; trap services/down.sh EXIT; \
 		redis-cli -u "$$PEAL_REDIS/9" flushdb > /dev/null; \
 		"$(TARGET_DIR)/release/peal" bench --services --publisher --redis "$$PEAL_REDIS/9" $(ARGS)
 
@@ -87,13 +91,13 @@ minute: has-rust ## An ordinary minute: 5,000 joins a second for 60 s to `peal u
 
 minute-services: has-rust ## The same to a publisher on a real Kafka and Redis
 	@cargo build --release $(CLUSTER)
-	@eval "$$(services/up.sh)"; trap services/down.sh EXIT; \
+	@eval "$$($(STOCK_KAFKA) services/up.sh)"; trap services/down.sh EXIT; \
 		redis-cli -u "$$PEAL_REDIS/9" flushdb > /dev/null; \
 		"$(TARGET_DIR)/release/peal" bench --services --redis "$$PEAL_REDIS/9" --joins 5000 $(ARGS)
 
 load: has-rust has-node $(ARTILLERY) ## Run the load plans, and write docs/load.md (make load SERVICES=1 on a real Kafka and Redis)
 	@cargo build --release $(if $(SERVICES),$(CLUSTER),--package peal-cluster)
-	@if [ -n "$(SERVICES)" ]; then eval "$$(services/up.sh)"; trap services/down.sh EXIT; export PEAL_REDIS="$$PEAL_REDIS/9"; fi; \
+	@if [ -n "$(SERVICES)" ]; then eval "$$($(STOCK_KAFKA) services/up.sh)"; trap services/down.sh EXIT; export PEAL_REDIS="$$PEAL_REDIS/9"; fi; \
 		"$$(artillery/node)" artillery/report/run.js "$(TARGET_DIR)/release" $(if $(SERVICES),--services) $(ARGS)
 
 services: ## Start a real Kafka and a real Redis on loopback (make services BROKERS=3 for three brokers)

@@ -103,8 +103,10 @@ start_broker() {
         quick_java kafka.tools.StorageTool format -t "$(cat "$RUN/cluster")" -c "$RUN/$name.properties" > "$RUN/$name.log" \
             || fail "Kafka could not make its directory $RUN/$name; see $RUN/$name.log"
     fi
-    # One thread collects garbage and the quick compiler compiles: ready in half the time and half the processor.
-    start "$name" java -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 \
+    # Unless said otherwise, one thread collects garbage and the quick compiler compiles: ready in half the time and half the processor.
+    local heap=${KAFKA_HEAP_OPTS:--Xmx512m} performance=${KAFKA_JVM_PERFORMANCE_OPTS:--XX:+UseSerialGC -XX:TieredStopAtLevel=1}
+    # shellcheck disable=SC2086 # each is several words, as in Kafka's own scripts
+    start "$name" java $heap $performance \
         -Dlog4j2.configurationFile="$SERVICES/log4j2.xml" -cp "$JARS/*" kafka.Kafka "$RUN/$name.properties"
 }
 

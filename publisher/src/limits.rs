@@ -262,9 +262,10 @@ pub const CDC_STILL_INTERVAL: Duration = Duration::from_secs(3600);
 /// take the partition from each other until Kafka has told one of the two.
 pub const CDC_MOVED_PAUSE: Duration = Duration::from_millis(500);
 
-/// Partitions that are on their way from one node to another at a time: with 20,000 sockets on 120 partitions some 1,300 sockets
-/// that open a connection elsewhere.
-pub const WAVE_PARTITIONS_MAX: usize = 8;
+/// One in so many partitions is on its way from one node to another at a time, and one at least: all that there are would take half
+/// a minute, and of 20,000 sockets some 670 a second open a connection elsewhere. Of a node that is leaving there are more, if it
+/// must.
+pub const WAVE_SHARE: usize = 30;
 
 /// From one wave of partitions to the next: the sockets of one are told to move within it.
 pub const WAVE_INTERVAL: Duration = Duration::from_secs(1);

@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 use std::thread::available_parallelism;
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
@@ -47,7 +48,9 @@ impl Report<'_> {
             }
         }
         if let Some(longest) = notes.silence.longest() {
-            figures["silence_max_ms"] = round(longest.as_secs_f64() * 1_000.0).into();
+            let began = notes.posting.map_or(Duration::ZERO, |(first, _)| longest.since.saturating_sub(first));
+            figures["silence_max_ms"] = round(longest.took.as_secs_f64() * 1_000.0).into();
+            figures["silence_max_at_s"] = round(began.as_secs_f64()).into();
         }
         for (name, span) in &notes.figures {
             figures[*name] = round(span.as_secs_f64()).into();

@@ -98,8 +98,10 @@ impl World {
             assert_eq!(seat.leaving_ms, None, "{partition} moves to {to}, which is leaving");
             assert_eq!(next.url(*to), Some(seat.url.as_str()), "clients of {partition} are sent elsewhere");
         }
-        let under_way = self.scene(|scene| scene.under_way().len());
-        assert!(moved.is_empty() || moved.len() + under_way <= WAVE_PARTITIONS_MAX, "{moved:?} and {under_way}");
+        let (under_way, most) = self.scene(|scene| (scene.under_way().len(), scene.wave_max()));
+        assert!(moved.is_empty() || moved.len() + under_way <= most, "{moved:?} and {under_way} of {most}");
+        let is_anybody_leaving = self.seats.values().any(|seat| seat.leaving_ms.is_some());
+        assert!(is_anybody_leaving || most == (PARTITIONS as usize / WAVE_SHARE).max(1), "{most} in a wave");
         self.map = next;
         true
     }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use peal_proto::{NodeId, Partition, ShardMap};
 use peal_store::leases::{Holder, Seat};
 
-use crate::limits::{WAVE_INTERVAL, WAVE_PARTITIONS_MAX};
+use crate::limits::{WAVE_INTERVAL, WAVE_SHARE};
 
 /// A partition that is to move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,9 +84,9 @@ impl<'s> Scene<'s> {
         helpers[(partition.get() / self.map.nodes()) as usize % helpers.len()]
     }
 
-    /// As many as there is room for beside those under way; of a node that is leaving no more than it wants to give at a time.
+    /// As many as there is room for beside those under way; of a node that is leaving as many as it wants to give at a time.
     fn wave(&self) -> Vec<Move> {
-        let room = WAVE_PARTITIONS_MAX.saturating_sub(self.under_way().len());
+        let room = self.wave_max().saturating_sub(self.under_way().len());
         let mut given: BTreeMap<NodeId, usize> = BTreeMap::new();
         let mut wave = self.moves();
         wave.retain(|one| {
@@ -98,12 +98,23 @@ impl<'s> Scene<'s> {
         wave
     }
 
+    /// Partitions that may be under way at a time: a share of all, but for a node that has less time than that takes.
+    fn wave_max(&self) -> usize {
+        let in_haste = self.seats.keys().map(|node| self.at_a_time(*node)).max();
+        self.calm().max(in_haste.unwrap_or(0))
+    }
+
     fn at_a_time(&self, node: NodeId) -> usize {
         let spread_ms = self.seats.get(&node).and_then(|seat| seat.leaving_ms);
-        let Some(spread_ms) = spread_ms else { return WAVE_PARTITIONS_MAX };
+        let Some(spread_ms) = spread_ms else { return self.calm() };
         let waves = u128::from(spread_ms) / WAVE_INTERVAL.as_millis();
         let share = u128::from(self.map.partitions().div_ceil(self.map.nodes()));
-        usize::try_from(share.div_ceil(waves.max(1))).unwrap_or(WAVE_PARTITIONS_MAX)
+        usize::try_from(share.div_ceil(waves.max(1))).unwrap_or(usize::MAX)
+    }
+
+    /// Partitions of a wave that nobody waits for.
+    fn calm(&self) -> usize {
+        (self.map.partitions() as usize / WAVE_SHARE).max(1)
     }
 
     /// Whether a node can take partitions.
