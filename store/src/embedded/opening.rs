@@ -129,7 +129,7 @@ fn new_generation(least: u32) -> Generation {
 fn put_stamp(tables: &Tables, stamp: Stamp) -> fjall::Result<()> {
     let mut batch = tables.batch(true);
     batch.insert(tables.keyspace(Table::State), schema::stamp_key(), stamp.encode());
-    batch.commit()
+    tables.commit(batch)
 }
 
 /// Opens the database of a directory; whether what was cut off its journal may have been answered.

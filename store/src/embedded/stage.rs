@@ -136,7 +136,7 @@ impl<'a> Stage<'a> {
                 None => batch.remove(self.tables.keyspace(table), key),
             }
         }
-        batch.commit()?;
+        self.tables.commit(batch)?;
         Ok(self.appended)
     }
 }

@@ -8,7 +8,8 @@ use std::path::Path;
 use bytes::Bytes;
 use fjall::config::PartitioningPolicy;
 use fjall::{
-    CompressionType, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Readable, Snapshot,
+    AbstractTree, CompressionType, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Readable,
+    Snapshot,
 };
 
 use super::fault::Fault;
@@ -79,6 +80,24 @@ impl Tables {
         self.database.batch().durability(Some(mode))
     }
 
+    /// Writes a batch, and seals the memory tables that are full now.
+    ///
+    /// The engine leaves that to its worker, and asks it again with every batch that comes before it is done. While the worker
+    /// merged for some seconds, a thousand of them filled its queue; then it waited for ever to add to that itself, nothing was
+    /// written out any more, and memory grew (<https://github.com/fjall-rs/fjall/pull/323>, open at fjall 3.1.13). The worker
+    /// drops a request whose table is sealed already, so that one stands there for each at most.
+    pub(crate) fn commit(&self, batch: OwnedWriteBatch) -> fjall::Result<()> {
+        batch.commit()?;
+        let tables =
+            [(&self.log, LOG_MEMTABLE_BYTES), (&self.inbox, INBOX_MEMTABLE_BYTES), (&self.state, STATE_MEMTABLE_BYTES)];
+        for (table, full) in tables {
+            if table.tree.active_memtable().size() > full {
+                table.rotate_memtable()?;
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the engine keeps up with what is written; an error when it has failed.
     pub(crate) fn keeps_up(&self) -> fjall::Result<bool> {
         let keeps_up = |table: &Keyspace| {
@@ -114,5 +133,42 @@ impl View<'_> {
             let (key, value) = pair.into_inner()?;
             Ok((key.into(), value.into()))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock;
+    use crate::limits::BACKPRESSURE_PAUSE;
+
+    /// The bytes in memory tables that a table may have: one that is filled, and those that wait to be written out, each of
+    /// them as much over its limit as one batch can be.
+    const IN_MEMORY_MAX: u64 = (SEALED_MEMTABLES_MAX as u64 + 2) * (STATE_MEMTABLE_BYTES + 4_096);
+
+    fn in_memory(tables: &Tables) -> u64 {
+        let sealed = tables.state.sealed_memtable_count() as u64;
+        tables.state.tree.active_memtable().size() + sealed * STATE_MEMTABLE_BYTES
+    }
+
+    #[test]
+    fn what_stands_in_memory_stays_bounded_while_many_small_batches_are_written() {
+        const VALUE: [u8; 1024] = [7; 1024];
+        let directory = tempfile::tempdir().unwrap();
+        let tables = Tables::open(directory.path()).unwrap();
+        let began = clock::instant();
+        for number in 0..64 * 1024_u64 {
+            while !tables.keeps_up().unwrap() {
+                assert!(began.elapsed() < Duration::from_secs(60), "the engine has not written out a table for a minute");
+                std::thread::park_timeout(BACKPRESSURE_PAUSE);
+            }
+            let mut batch = tables.batch(false);
+            // All over the keys, so that each table that is written out is merged with all before it.
+            batch.insert(&tables.state, number.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes().as_slice(), VALUE.as_slice());
+            tables.commit(batch).unwrap();
+            assert!(in_memory(&tables) <= IN_MEMORY_MAX, "{} bytes after {number} batches", in_memory(&tables));
+        }
     }
 }
