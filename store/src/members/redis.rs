@@ -198,9 +198,13 @@ impl RedisMembers {
 
 /// A user as the set has it: digits, and no other spelling of the same number.
 fn user(member: &[u8]) -> Option<UserId> {
-    let text = std::str::from_utf8(member).ok()?;
-    let user = UserId::new(text.parse().ok()?).ok()?;
-    (user.to_string() == text).then_some(user)
+    let is_spelled_so = match member {
+        [b'0'] => true,
+        [b'1'..=b'9', digits @ ..] => digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    let digits = std::str::from_utf8(member).ok().filter(|_| is_spelled_so)?;
+    UserId::new(digits.parse().ok()?).ok()
 }
 
 #[async_trait]
