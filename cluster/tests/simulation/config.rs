@@ -1,12 +1,14 @@
 //! What can be set from outside, and the only place that reads the environment.
 
+use std::ops::Range;
+
 /// How many schedules to run, or which one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Task {
-    /// So many seeds of each family.
+    /// These seeds of each family.
     Run {
-        /// `None`: as many as the family has by default.
-        seeds: Option<u64>,
+        /// `None`: as many as the family has by default, from 0.
+        seeds: Option<Range<u64>>,
     },
     /// This seed, with a trace.
     Replay(u64),
@@ -23,12 +25,22 @@ impl Task {
         if let Some(seed) = number("PEAL_SIMULATION_SEED") {
             return Self::Replay(seed);
         }
-        Self::Run { seeds: number("PEAL_SIMULATION_SEEDS") }
+        Self::Run { seeds: variable("PEAL_SIMULATION_SEEDS", "a number, or a range as 500..3000", seeds) }
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is config.rs")]
+/// The first so many, or those of a range, whose end is not among them.
+fn seeds(text: &str) -> Option<Range<u64>> {
+    let (start, end) = text.split_once("..").unwrap_or(("0", text));
+    Some(start.parse().ok()?..end.parse().ok()?)
+}
+
 fn number(name: &str) -> Option<u64> {
+    variable(name, "a number", |text| text.parse().ok())
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is config.rs")]
+fn variable<T>(name: &str, what: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
     let text = std::env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name} is a number, not {text:?}")))
+    Some(read(&text).unwrap_or_else(|| panic!("{name} is {what}, not {text:?}")))
 }

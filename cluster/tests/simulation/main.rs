@@ -5,8 +5,8 @@
 //! [`device`]s of users and the [`community`] service that posts. What they said and heard stands in the [`book`], which the
 //! [`oracle`] holds against the contract. No thread, no real network and no real time: one seed is one run.
 //!
-//! `PEAL_SIMULATION_SEEDS=1000` runs more schedules, `PEAL_SIMULATION_SEED=7` one of them with a trace, and
-//! `PEAL_SIMULATION_SHORTEN=7` looks for the fewest steps of it that still fail.
+//! `PEAL_SIMULATION_SEEDS=1000` runs more schedules, `PEAL_SIMULATION_SEEDS=1000..3000` those behind them,
+//! `PEAL_SIMULATION_SEED=7` one of them with a trace, and `PEAL_SIMULATION_SHORTEN=7` looks for the fewest steps of it that still fail.
 
 #![expect(
     clippy::unwrap_used,

@@ -22,8 +22,7 @@ const SHOWN: usize = 10;
 pub(crate) fn hold(test: &str, family: Family, seeds_default: u64, kept: &[u64]) {
     match Task::from_environment() {
         Task::Run { seeds } => {
-            let most = seeds.unwrap_or(seeds_default);
-            run_all(test, family, kept.iter().copied().chain(0..most));
+            run_all(test, family, kept.iter().copied().chain(seeds.unwrap_or(0..seeds_default)));
         }
         Task::Replay(seed) => {
             let schedule = Schedule::new(family, seed);
