@@ -155,18 +155,20 @@ mod tests {
 
     #[test]
     fn what_stands_in_memory_stays_bounded_while_many_small_batches_are_written() {
-        const VALUE: [u8; 1024] = [7; 1024];
+        const BATCHES: u64 = 64 * 1024;
+        const PATIENCE: Duration = Duration::from_secs(60);
         let directory = tempfile::tempdir().unwrap();
         let tables = Tables::open(directory.path()).unwrap();
         let began = clock::instant();
-        for number in 0..64 * 1024_u64 {
+        for number in 0..BATCHES {
             while !tables.keeps_up().unwrap() {
-                assert!(began.elapsed() < Duration::from_secs(60), "the engine has not written out a table for a minute");
+                assert!(began.elapsed() < PATIENCE, "no table was written out for {PATIENCE:?}");
                 std::thread::park_timeout(BACKPRESSURE_PAUSE);
             }
-            let mut batch = tables.batch(false);
             // All over the keys, so that each table that is written out is merged with all before it.
-            batch.insert(&tables.state, number.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes().as_slice(), VALUE.as_slice());
+            let key = number.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes();
+            let mut batch = tables.batch(false);
+            batch.insert(&tables.state, key.as_slice(), [7; 1024].as_slice());
             tables.commit(batch).unwrap();
             assert!(in_memory(&tables) <= IN_MEMORY_MAX, "{} bytes after {number} batches", in_memory(&tables));
         }
