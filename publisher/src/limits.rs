@@ -229,8 +229,8 @@ pub const READY_TIMEOUT: Duration = Duration::from_secs(1);
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a partition may be quiet before it is looked whether the log has anything for it, twice: librdkafka may miss that
-/// a partition has a leader again.
-pub const QUIET_MAX: Duration = Duration::from_secs(15);
+/// a partition has a leader again. Twice this is what a node takes to notice the same of its inbox.
+pub const QUIET_MAX: Duration = Duration::from_secs(5);
 
 /// A worker that was fenced begins again at once, unless it was fenced before within this: then another may be at the same
 /// partition, and …

@@ -7,9 +7,13 @@ use peal_publisher::Settings;
 use peal_store::simulated::{Outage, Simulation, Store};
 use peal_store::status::State;
 use serde_json::json;
+use tokio::time::timeout;
 
 use crate::bench::{Bench, reached, read, settings, simulation, told};
 use crate::trap::{At, trapped};
+
+/// As long as a node may be deaf before it listens anew, and some.
+const DEAF_AT_MOST: Duration = Duration::from_secs(12);
 
 async fn pause(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
@@ -64,7 +68,8 @@ async fn a_partition_that_is_deaf_to_what_is_in_the_log_listens_anew() {
     bench.published("heard").await;
     simulation.deafen_readers();
     bench.say(7, "in-the-log").await;
-    assert_eq!(bench.published("in-the-log").await.published, 25);
+    let told = timeout(DEAF_AT_MOST, bench.published("in-the-log")).await.expect("as soon as a node would notice");
+    assert_eq!(told.published, 25);
 }
 
 #[tokio::test(start_paused = true)]

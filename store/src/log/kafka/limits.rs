@@ -52,11 +52,12 @@ pub(super) const LINGER_MS: u32 = 1;
 /// client (30 s).
 pub(super) const APPEND_TIME_MAX: Duration = Duration::from_secs(25);
 
-/// How long a slice may take before Kafka gives it up, and the slice of a writer that died holds up the readers.
-pub(super) const SLICE_TIME_MAX: Duration = Duration::from_secs(20);
+/// How long a slice may take before Kafka gives it up, and the slice of a writer that died holds up the readers. Longer than
+/// Kafka by default takes to name another leader when a broker dies (`broker.session.timeout.ms`, 9 s).
+pub(super) const SLICE_TIME_MAX: Duration = Duration::from_secs(15);
 
 /// How much longer than it was told librdkafka may take for a slice, or to open a writer, before it is left to itself.
-pub(super) const GRACE: Duration = Duration::from_secs(5);
+pub(super) const GRACE: Duration = Duration::from_secs(2);
 
 /// How soon a writer asks again, in milliseconds, while Kafka still ends the transaction before; librdkafka's 100 would be
 /// most of what a slice takes.
